@@ -1,10 +1,10 @@
 """One text names a database: `DATABASE_URL` to Django's settings and back.
 
-    sqlite:///shop.sqlite3                          a file, relative to the working directory
-    sqlite:////var/lib/shop.sqlite3                 a file, absolute
-    postgres://user:password@host:5432/name?sslmode=require
-    postgres://user@/name?host=/run/postgresql      through a Unix socket
-    cockroachdb://root@localhost:26257/defaultdb
+sqlite:///shop.sqlite3                          a file, relative to the working directory
+sqlite:////var/lib/shop.sqlite3                 a file, absolute
+postgres://user:password@host:5432/name?sslmode=require
+postgres://user@/name?host=/run/postgresql      through a Unix socket
+cockroachdb://root@localhost:26257/defaultdb
 """
 
 from __future__ import annotations

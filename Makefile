@@ -1,0 +1,53 @@
+# Every target makes what it needs in .venv; only make and Python 3.11 or newer must be there.
+# PYTHON=/path/to/python picks the interpreter, ARGS="-k sleep" goes to pytest.
+
+PYTHON ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 python3,$(shell \
+	$(python) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(python))))
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# "auto" would count physical cores, which is one on many a machine of two.
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-sqlite test-postgres check clean
+
+help:
+	@echo 'make demo   the example project: web server, workers and executions; Ctrl-C ends it'
+	@echo 'make test   the test suite on SQLite and on PostgreSQL (or on DATABASE_URL)'
+	@echo 'make check  format, lint, types, missing migrations'
+	@echo 'make clean  forget the virtual environment and what tools have cached'
+
+demo: $(VENV)/.installed-demo
+	@$(BIN)/python -m testproject.demo
+
+test: test-sqlite test-postgres
+
+test-sqlite: $(VENV)/.installed-dev
+	env -u DATABASE_URL $(PYTEST)
+
+test-postgres: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.postgres $(PYTEST)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	env -u DATABASE_URL $(BIN)/python manage.py makemigrations --check --dry-run
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[admin,postgres,cockroachdb]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'Found no Python 3.11 or newer with venv; name one: make PYTHON=/path/to/python'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
