@@ -29,7 +29,7 @@ test-sqlite: $(VENV)/.installed-dev
 	env -u DATABASE_URL $(PYTEST)
 
 test-postgres: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.postgres $(PYTEST)
+	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m tests.postgres $(PYTEST)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

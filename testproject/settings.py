@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import django
+
 from testproject.database_url import to_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -70,7 +72,12 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# Django 6.1 took this name to let a project have several.
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # The admin theme opens related objects in a frame of the same site.
 X_FRAME_OPTIONS = "SAMEORIGIN"
