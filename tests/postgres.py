@@ -26,6 +26,10 @@ QUICK = {
 }
 
 
+# The library's own lock is one file for all users of a machine, and only the first of them may open it.
+PostgresServer._lock.path = os.fsencode(Path(tempfile.gettempdir()) / f"django-workflows-{os.getuid()}.lock")
+
+
 @contextmanager
 def server(options: Mapping[str, str] = QUICK) -> Iterator[PostgresServer]:
     """A running server in a folder of its own; it can be stopped and started, and is deleted at the end."""
