@@ -1,0 +1,199 @@
+"""Values to JSON text and back.
+
+What is stored is what the first run sees: `round_trip` gives the value that every replay will get. Hints bring back
+dataclasses, structs, datetimes, Decimals, UUIDs, enums, sets, tuples; without one, or with one made of JSON types only,
+it is plain JSON. Nothing is lost silently: what JSON cannot hold is refused, with its path.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from django_workflows.codec.faults import find_fault, too_deep
+from django_workflows.codec.hints import Kind, Reader, describe, reader_for
+from django_workflows.codec.native import DECODER, ENCODER, PACKER, decode_hook
+from django_workflows.exceptions import PayloadError, PayloadTooLarge, Unserializable
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+
+_SCALARS = frozenset({type(None), bool, int, float, str})
+
+# A backslash that is itself escaped makes `\\u0000`, which is six harmless characters.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# A double whose exponent bits are all ones. Inside a text these bytes would be no UTF-8.
+_PACKED_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+
+
+def encode(value: Any, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> str:
+    """The JSON text of a value.
+
+    Raises `PayloadTooLarge` above `max_bytes` of UTF-8, `PayloadTooDeep` above `max_depth` nested lists and objects,
+    and `Unserializable` for what has no lossless JSON form: NaN, infinity, NUL, lone surrogates, arbitrary objects,
+    keys that collide.
+    """
+    return to_json(value, max_bytes, max_depth)[0].decode()
+
+
+def decode(text: str | bytes, type_hint: Any = Any) -> Any:
+    """The value of a JSON text, as the type that `type_hint` says.
+
+    A hint made of JSON types only changes nothing, and one that JSON cannot bring back (an arbitrary class, a union
+    such as `str | date`) gives plain JSON. `null` is None for every hint. Raises `PayloadError` when the text is no
+    JSON or does not fit the hint.
+    """
+    if type_hint is not Any and (reader := reader_for(type_hint)).kind is Kind.TYPED:
+        return _decode_typed(text, reader)
+    try:
+        return DECODER.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        raise PayloadError(f"The stored text is not the JSON it should be: {exc}") from exc
+
+
+def round_trip(
+    value: Any, type_hint: Any = Any, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
+) -> tuple[str, Any]:
+    """The JSON text of a value, and the value as `decode(text, type_hint)` will give it back.
+
+    Raises what `encode` raises, and `Unserializable` when the hint cannot bring the value back as what it is.
+    """
+    data, plain = to_json(value, max_bytes, max_depth)
+    if value is None or type_hint is Any:
+        return data.decode(), plain
+    reader = reader_for(type_hint)
+    if reader.kind is Kind.TYPED:
+        return data.decode(), _read_back(value, data, reader)
+    if reader.kind is Kind.UNREADABLE and not _is_json(value, plain):
+        raise Unserializable(
+            f"A {type(value).__qualname__} cannot be brought back by its type hint {describe(type_hint)}: "
+            f"{reader.problem}. Declare a type that JSON can tell apart, or return JSON types."
+        )
+    return data.decode(), plain
+
+
+def to_json(value: Any, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> tuple[bytes, Any]:
+    """The checked JSON of a value, and its plain form: what `decode` without a hint gives."""
+    try:
+        data = ENCODER.encode(value)
+    except Exception as exc:  # msgspec raises several types, and user code may run in the hooks
+        raise find_fault(value, max_depth=max_depth) or Unserializable(f"$ cannot be stored as JSON: {exc}") from exc
+    if len(data) > max_bytes:
+        raise PayloadTooLarge(
+            f"The value is {len(data):,} bytes of JSON; at most {max_bytes:,} are allowed. Store it elsewhere (a file, "
+            f'a model) and pass its id. The limit is WORKFLOWS["MAX_PAYLOAD_BYTES"].'
+        )
+    if b"\\u0000" in data and _NUL.search(data):
+        raise find_fault(value, max_depth=max_depth) or Unserializable("$ has a NUL character. Remove it.")
+    if b"null" in data and value is not None and _may_hold_nan(value):
+        _raise_fault(value, max_depth)
+    if type(value) in _SCALARS:
+        return data, value
+    # Two brackets per level: short texts cannot be too deep.
+    if len(data) > 2 * max_depth and _is_deeper(data, max_depth):
+        raise find_fault(value, max_depth=max_depth) or too_deep("$", max_depth)
+    return data, _plain(value, data, max_depth)
+
+
+def _plain(value: Any, data: bytes, max_depth: int) -> Any:
+    try:
+        plain = DECODER.decode(data)
+    except Exception as exc:  # only a `msgspec.Raw` can hold what is no JSON
+        raise Unserializable(f"$ holds raw text that is not JSON: {exc}") from exc
+    # Keys like 1 and "1" fall together, and one value would be lost: the text shrinks.
+    if len(ENCODER.encode(plain)) != len(data):
+        _raise_fault(value, max_depth)
+    return plain
+
+
+def _raise_fault(value: Any, max_depth: int) -> None:
+    if fault := find_fault(value, max_depth=max_depth):
+        raise fault
+
+
+def _may_hold_nan(value: Any) -> bool:
+    """Whether a float may be NaN or infinite, which msgspec writes as null. False alarms only cost a walk."""
+    try:
+        return _PACKED_NOT_FINITE.search(PACKER.encode(value)) is not None
+    except Exception:  # MessagePack is narrower than JSON, for integers above 64 bits for one
+        return True
+
+
+def _is_deeper(data: bytes, max_depth: int) -> bool:
+    if data.count(b"[") + data.count(b"{") <= max_depth:
+        return False
+    brackets = _STRINGS.sub(b"", data).translate(_TO_SQUARE, _NOT_BRACKETS)
+    # Each pass takes away the innermost pairs, one level.
+    for _ in range(max_depth):
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return False
+    return True
+
+
+def _decode_typed(text: str | bytes, reader: Reader) -> Any:
+    if text in ("null", b"null"):
+        return None
+    try:
+        return reader.decoder.decode(text)  # type: ignore[union-attr]  # a typed reader has one
+    except Exception as exc:  # constructors of user classes run in there
+        raise PayloadError(
+            f"The stored JSON does not fit the type {describe(reader.hint)}: {exc}. If the type was changed after this "
+            f"was stored, give new fields a default and keep the old names."
+        ) from exc
+
+
+def _read_back(value: Any, data: bytes, reader: Reader) -> Any:
+    try:
+        typed = reader.decoder.decode(data)  # type: ignore[union-attr]  # a typed reader has one
+    except Exception as exc:  # constructors of user classes run in there
+        raise Unserializable(
+            f"A {type(value).__qualname__} was given where the type hint says {describe(reader.hint)}: {exc}. Make the "
+            f"hint say what is given."
+        ) from exc
+    if ENCODER.encode(typed) != data and not _converts(value, reader.hint):
+        lost = _lost(DECODER.decode(data), DECODER.decode(ENCODER.encode(typed)), "$")
+        if lost:
+            raise Unserializable(
+                f"{lost} of a {type(value).__qualname__} would be lost, because the type hint says "
+                f"{describe(reader.hint)}. Make the hint say what is given."
+            )
+    return typed
+
+
+def _converts(value: Any, hint: Any) -> bool:
+    """Whether msgspec takes the objects as what the hint says; an instance of a subclass it does not."""
+    try:
+        msgspec.convert(value, hint, dec_hook=decode_hook, str_keys=True)
+    except Exception:  # constructors of user classes run in there
+        return False
+    return True
+
+
+def _lost(before: Any, after: Any, path: str) -> str:
+    """The path of the first object key that is gone, or an empty text."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        gone = next((key for key in before if key not in after), None)
+        if gone is not None:
+            return f"{path}.{gone}"
+        return next((lost for key in before if (lost := _lost(before[key], after[key], f"{path}.{key}"))), "")
+    if isinstance(before, list) and isinstance(after, list):
+        pairs = enumerate(zip(before, after, strict=False))
+        return next((lost for i, (one, two) in pairs if (lost := _lost(one, two, f"{path}[{i}]"))), "")
+    return ""
+
+
+def _is_json(value: Any, plain: Any) -> bool:
+    """Whether a value is plain JSON already, type for type."""
+    if type(value) is not type(plain):
+        return False
+    if isinstance(value, dict):
+        return value.keys() == plain.keys() and all(_is_json(child, plain[key]) for key, child in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value, plain))
+    return bool(value == plain)

@@ -1,0 +1,1 @@
+"""The little languages that users type; pure functions from text to values."""
