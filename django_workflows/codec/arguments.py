@@ -17,19 +17,20 @@ from django.utils.functional import Promise
 
 from django_workflows.codec.hints import Kind, UnresolvedHint, describe, hints_of, reader_for, remembered
 from django_workflows.codec.native import DECODER, decode_hook
-from django_workflows.codec.payloads import MAX_BYTES, MAX_DEPTH, round_trip, to_json
+from django_workflows.codec.payloads import MAX_BYTES, MAX_DEPTH, SCALARS, read_back, round_trip, to_json
 from django_workflows.exceptions import InvalidInput, PayloadError
 
 # The place of an error that belongs to no parameter, as in Django's forms.
 WHOLE_INPUT = "__all__"
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_NAMEABLE = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 _RAW_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:
-    """A parameter of a function; `hint` is that of one value for `*args` and `**kwargs`."""
+    """A parameter of a function; `hint` is that of all that is stored under its name."""
 
     name: str
     kind: Any
@@ -41,19 +42,19 @@ class Argument:
         return self.default is Parameter.empty and self.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """The parameters that a caller may fill, in order."""
+    """The parameters that a caller may fill, in order; `rest` is the `*args`, `keywords` the `**kwargs`.
+
+    `reserved` names are those of skipped parameters, which `**kwargs` cannot hold.
+    """
 
     arguments: tuple[Argument, ...]
-
-    @property
-    def positional(self) -> tuple[Argument, ...]:
-        return tuple(argument for argument in self.arguments if argument.kind in _POSITIONAL)
-
-    def only(self, kind: Any) -> Argument | None:
-        """The `*args` or `**kwargs` of the function, if it has one."""
-        return next((argument for argument in self.arguments if argument.kind is kind), None)
+    positional: tuple[Argument, ...]
+    rest: Argument | None
+    keywords: Argument | None
+    nameable: frozenset[str]
+    reserved: frozenset[str]
 
 
 @remembered
@@ -65,13 +66,27 @@ def signature_of(fn: Callable[..., Any], skip: int = 0) -> Signature:
         parameters = [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
     own = [parameter for parameter in parameters if parameter.kind in _POSITIONAL][:skip]
     hints = hints_of(fn)
+    arguments = tuple(_argument(p, hints.get(p.name, Any)) for p in parameters if p not in own)
+    keywords = next((a for a in arguments if a.kind is Parameter.VAR_KEYWORD), None)
+    # A positional-only parameter can be named unless the name may belong to `**kwargs`.
+    kinds = _NAMEABLE if keywords else (*_NAMEABLE, Parameter.POSITIONAL_ONLY)
     return Signature(
-        tuple(
-            Argument(name=p.name, kind=p.kind, default=p.default, hint=_hint(p, hints.get(p.name, Any)))
-            for p in parameters
-            if p not in own
-        )
+        arguments=arguments,
+        positional=tuple(a for a in arguments if a.kind in _POSITIONAL),
+        rest=next((a for a in arguments if a.kind is Parameter.VAR_POSITIONAL), None),
+        keywords=keywords,
+        nameable=frozenset(a.name for a in arguments if a.kind in kinds),
+        reserved=frozenset(p.name for p in own if p.kind in kinds),
     )
+
+
+def _argument(parameter: Parameter, hint: Any) -> Argument:
+    hint = _hint(parameter, hint)
+    if parameter.kind is Parameter.VAR_POSITIONAL:
+        hint = GenericAlias(list, (hint,))
+    if parameter.kind is Parameter.VAR_KEYWORD:
+        hint = GenericAlias(dict, (str, hint))
+    return Argument(name=parameter.name, kind=parameter.kind, default=parameter.default, hint=hint)
 
 
 def _hint(parameter: Parameter, hint: Any) -> Any:
@@ -107,7 +122,7 @@ def bind_arguments(
     for argument in signature.arguments:
         if argument.name in given:
             try:
-                bound[argument.name] = _convert(given[argument.name], argument, max_bytes, max_depth)
+                bound[argument.name] = _convert(given[argument.name], argument.hint, max_bytes, max_depth)
             except (PayloadError, _Misfit) as exc:
                 errors.setdefault(argument.name, []).append(str(exc))
         elif argument.required:
@@ -132,7 +147,7 @@ def decode_arguments(fn: Callable[..., Any], text: str | bytes, *, skip: int = 0
     for argument in signature.arguments:
         if argument.name in raw:
             try:
-                values[argument.name] = _read(bytes(raw.pop(argument.name)), argument)
+                values[argument.name] = _read(bytes(raw.pop(argument.name)), argument.hint)
             except _Misfit as exc:
                 errors[argument.name] = [str(exc)]
         elif argument.required:
@@ -151,23 +166,19 @@ def _place(
     signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any], errors: dict[str, list[str]]
 ) -> dict[str, Any]:
     """Each given value under the name of its parameter, as Python would place it."""
-    positional = signature.positional
+    positional, rest, keywords = signature.positional, signature.rest, signature.keywords
     given: dict[str, Any] = {argument.name: value for argument, value in zip(positional, args, strict=False)}
-    rest, keywords = signature.only(Parameter.VAR_POSITIONAL), signature.only(Parameter.VAR_KEYWORD)
     if surplus := list(args[len(positional) :]):
         if rest:
             given[rest.name] = surplus
         else:
             errors[WHOLE_INPUT] = [f"At most {len(positional)} positional arguments are taken, {len(args)} were given."]
-    nameable = {a.name for a in signature.arguments if a not in (rest, keywords)}
-    if keywords:
-        nameable -= {a.name for a in positional if a.kind is Parameter.POSITIONAL_ONLY}
     for name, value in kwargs.items():
-        if name in nameable and name in given:
+        if name in signature.nameable and name in given:
             errors.setdefault(name, []).append("This argument is given twice, by position and by name.")
-        elif name in nameable:
+        elif name in signature.nameable:
             given[name] = value
-        elif keywords:
+        elif keywords and name not in signature.reserved:
             given.setdefault(keywords.name, {})[name] = value
         else:
             errors.setdefault(str(name), []).append(_unexpected(signature))
@@ -179,21 +190,11 @@ def _unexpected(signature: Signature) -> str:
     return f"There is no such argument. The arguments are: {names}."
 
 
-def _whole_hint(argument: Argument) -> Any:
-    """The hint of all that is stored under the argument's name."""
-    if argument.kind is Parameter.VAR_POSITIONAL:
-        return GenericAlias(list, (argument.hint,))
-    if argument.kind is Parameter.VAR_KEYWORD:
-        return GenericAlias(dict, (str, argument.hint))
-    return argument.hint
-
-
-def _convert(value: Any, argument: Argument, max_bytes: int, max_depth: int) -> Any:
+def _convert(value: Any, hint: Any, max_bytes: int, max_depth: int) -> Any:
     """The value as the function will see it, or `_Misfit`."""
-    hint = _whole_hint(argument)
     if isinstance(value, Promise):
         value = str(value)
-    if hint is Any:
+    if hint is Any or (type(value) is hint and hint in SCALARS):
         return to_json(value, max_bytes, max_depth)[1]
     reader = reader_for(hint)
     if reader.kind is Kind.UNREADABLE:
@@ -204,25 +205,26 @@ def _convert(value: Any, argument: Argument, max_bytes: int, max_depth: int) -> 
             value = msgspec.convert(value, hint, dec_hook=decode_hook, str_keys=True)
         except Exception as exc:  # constructors of user classes run in there
             raise _Misfit(str(exc)) from exc
-    return _read(to_json(value, max_bytes, max_depth)[0], argument)
+    data = to_json(value, max_bytes, max_depth)[0]
+    return read_back(value, data, reader) if reader.kind is Kind.TYPED else _read(data, hint)
 
 
-def _read(data: bytes, argument: Argument) -> Any:
-    reader = reader_for(_whole_hint(argument))
+def _read(data: bytes, hint: Any) -> Any:
+    reader = reader_for(hint)
     if reader.decoder is None:
         return DECODER.decode(data)
     try:
         return reader.decoder.decode(data)
     except Exception as exc:  # constructors of user classes run in there
-        raise _Misfit(f"{exc}. The type is {describe(argument.hint)}.") from exc
+        raise _Misfit(f"{exc}. The type is {describe(hint)}.") from exc
 
 
 def _as_call(signature: Signature, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     args: list[Any] = []
     for argument in signature.positional:
         args.append(values.pop(argument.name, argument.default))
-    if rest := signature.only(Parameter.VAR_POSITIONAL):
-        args.extend(values.pop(rest.name, ()))
-    if keywords := signature.only(Parameter.VAR_KEYWORD):
-        values.update(values.pop(keywords.name, {}))
+    if signature.rest:
+        args.extend(values.pop(signature.rest.name, ()))
+    if signature.keywords:
+        values.update(values.pop(signature.keywords.name, {}))
     return args, values

@@ -117,7 +117,9 @@ def _cause(exc: BaseException) -> tuple[BaseException | None, str]:
 
 
 def _members(exc: BaseException) -> Sequence[BaseException]:
-    return _safely(lambda: exc.exceptions, ()) if isinstance(exc, BaseExceptionGroup) else ()
+    # `isinstance` would ask the exception itself for its class.
+    is_group = issubclass(type(exc), BaseExceptionGroup)
+    return _safely(lambda: getattr(exc, "exceptions", ()), ()) if is_group else ()
 
 
 def _safely(read: Callable[[], T], otherwise: T) -> T:

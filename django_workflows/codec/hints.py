@@ -56,7 +56,7 @@ def remembered(make: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(make)
     def remember(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return cached(*args, **kwargs)
+            return cached(*args, **kwargs)  # type: ignore[arg-type]  # that they may be unhashable is the point
         except TypeError:
             return make(*args, **kwargs)
 

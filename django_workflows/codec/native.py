@@ -18,7 +18,8 @@ def encode_hook(value: Any) -> Any:
     # The base class's own methods give an exact str, int or float, whatever the subclass overrides.
     if isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, int):
+    # A bool only gets here as a key: True would come back as 1.
+    if isinstance(value, int) and not isinstance(value, bool):
         return int.__int__(value)
     if isinstance(value, float):
         return float.__float__(value)

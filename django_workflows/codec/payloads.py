@@ -14,16 +14,14 @@ import msgspec
 
 from django_workflows.codec.faults import find_fault, too_deep
 from django_workflows.codec.hints import Kind, Reader, describe, reader_for
-from django_workflows.codec.native import DECODER, ENCODER, PACKER, decode_hook
+from django_workflows.codec.native import DECODER, ENCODER, PACKER, SORTING_ENCODER, decode_hook
 from django_workflows.exceptions import PayloadError, PayloadTooLarge, Unserializable
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 
-_SCALARS = frozenset({type(None), bool, int, float, str})
+SCALARS = frozenset({type(None), bool, int, float, str})
 
-# A backslash that is itself escaped makes `\\u0000`, which is six harmless characters.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # A double whose exponent bits are all ones. Inside a text these bytes would be no UTF-8.
 _PACKED_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
@@ -64,14 +62,14 @@ def round_trip(
     Raises what `encode` raises, and `Unserializable` when the hint cannot bring the value back as what it is.
     """
     data, plain = to_json(value, max_bytes, max_depth)
-    if value is None or type_hint is Any:
+    if type_hint is Any or value is None or (type(value) is type_hint and type_hint in SCALARS):
         return data.decode(), plain
     reader = reader_for(type_hint)
     if reader.kind is Kind.TYPED:
-        return data.decode(), _read_back(value, data, reader)
+        return data.decode(), read_back(value, data, reader)
     if reader.kind is Kind.UNREADABLE and not _is_json(value, plain):
         raise Unserializable(
-            f"A {type(value).__qualname__} cannot be brought back by its type hint {describe(type_hint)}: "
+            f"A value of type {type(value).__qualname__} cannot be brought back by its type hint {describe(type_hint)}: "
             f"{reader.problem}. Declare a type that JSON can tell apart, or return JSON types."
         )
     return data.decode(), plain
@@ -88,11 +86,12 @@ def to_json(value: Any, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) 
             f"The value is {len(data):,} bytes of JSON; at most {max_bytes:,} are allowed. Store it elsewhere (a file, "
             f'a model) and pass its id. The limit is WORKFLOWS["MAX_PAYLOAD_BYTES"].'
         )
-    if b"\\u0000" in data and _NUL.search(data):
+    # Without the escaped backslashes, which make six harmless characters of `\\u0000`, only NUL is written so.
+    if b"\\u0000" in data and b"\\u0000" in data.replace(b"\\\\", b""):
         raise find_fault(value, max_depth=max_depth) or Unserializable("$ has a NUL character. Remove it.")
     if b"null" in data and value is not None and _may_hold_nan(value):
         _raise_fault(value, max_depth)
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         return data, value
     # Two brackets per level: short texts cannot be too deep.
     if len(data) > 2 * max_depth and _is_deeper(data, max_depth):
@@ -148,31 +147,33 @@ def _decode_typed(text: str | bytes, reader: Reader) -> Any:
         ) from exc
 
 
-def _read_back(value: Any, data: bytes, reader: Reader) -> Any:
+def read_back(value: Any, data: bytes, reader: Reader) -> Any:
+    """The value that a typed reader makes of `data`, the JSON of `value`; `Unserializable` if fields would be lost."""
     try:
         typed = reader.decoder.decode(data)  # type: ignore[union-attr]  # a typed reader has one
     except Exception as exc:  # constructors of user classes run in there
         raise Unserializable(
-            f"A {type(value).__qualname__} was given where the type hint says {describe(reader.hint)}: {exc}. Make the "
-            f"hint say what is given."
+            f"A value of type {type(value).__qualname__} does not fit the type hint {describe(reader.hint)}: {exc}. "
+            f"Make the hint say what is given."
         ) from exc
-    if ENCODER.encode(typed) != data and not _converts(value, reader.hint):
-        lost = _lost(DECODER.decode(data), DECODER.decode(ENCODER.encode(typed)), "$")
-        if lost:
-            raise Unserializable(
-                f"{lost} of a {type(value).__qualname__} would be lost, because the type hint says "
-                f"{describe(reader.hint)}. Make the hint say what is given."
-            )
+    # An instance of a subclass has fields that the hint knows nothing of.
+    if ENCODER.encode(typed) != data and (lost := _lost(_sorted(_converted(value, reader.hint)), _sorted(typed), "$")):
+        raise Unserializable(
+            f"{lost} would be lost, because the type hint says {describe(reader.hint)}. Make the hint say what is given."
+        )
     return typed
 
 
-def _converts(value: Any, hint: Any) -> bool:
-    """Whether msgspec takes the objects as what the hint says; an instance of a subclass it does not."""
+def _converted(value: Any, hint: Any) -> Any:
     try:
-        msgspec.convert(value, hint, dec_hook=decode_hook, str_keys=True)
+        return msgspec.convert(value, hint, dec_hook=decode_hook, str_keys=True)
     except Exception:  # constructors of user classes run in there
-        return False
-    return True
+        return value
+
+
+def _sorted(value: Any) -> Any:
+    """The plain form of a value, in which equal sets have one order."""
+    return DECODER.decode(SORTING_ENCODER.encode(value))
 
 
 def _lost(before: Any, after: Any, path: str) -> str:
@@ -180,7 +181,7 @@ def _lost(before: Any, after: Any, path: str) -> str:
     if isinstance(before, dict) and isinstance(after, dict):
         gone = next((key for key in before if key not in after), None)
         if gone is not None:
-            return f"{path}.{gone}"
+            return f"{path}.{gone[:60]}"
         return next((lost for key in before if (lost := _lost(before[key], after[key], f"{path}.{key}"))), "")
     if isinstance(before, list) and isinstance(after, list):
         pairs = enumerate(zip(before, after, strict=False))
