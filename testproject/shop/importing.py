@@ -97,7 +97,7 @@ def read_rows(lines: Iterable[str], report: Report) -> Iterator[tuple[int, dict[
             else:
                 yield reader.line_num, values
     except csv.Error as error:
-        report.refused.append((reader.line_num, f"{error}; the file was read up to here."))
+        report.refused.append((reader.line_num + 1, f"{error}; the file was read up to here."))
 
 
 @transaction.atomic
