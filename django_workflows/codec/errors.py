@@ -59,7 +59,7 @@ class _Budget:
 def _describe(exc: BaseException, budget: _Budget, depth: int) -> dict[str, Any]:
     budget.seen.add(id(exc))
     data: dict[str, Any] = {
-        "type": _clip(_safely(lambda: type(exc).__name__, "Exception"), _MAX_NAME),
+        "type": _clip(_safely(lambda: str.__str__(type(exc).__name__), "Exception"), _MAX_NAME),
         "class": _clip(_safely(lambda: f"{type(exc).__module__}.{type(exc).__qualname__}", "Exception"), _MAX_NAME),
         "message": _clip(_message(exc), _MAX_INNER_MESSAGE),
     }
@@ -102,14 +102,13 @@ def _message(exc: BaseException) -> str:
 def _notes(exc: BaseException) -> list[str]:
     def read() -> list[str]:
         notes = getattr(exc, "__notes__", ())
-        return [_clip(note, _MAX_NOTE) for note in list(notes)[:_MAX_NOTES] if isinstance(note, str)]
+        return [_clip(str.__str__(note), _MAX_NOTE) for note in list(notes)[:_MAX_NOTES] if isinstance(note, str)]
 
     return _safely(read, [])
 
 
 def _cause(exc: BaseException) -> tuple[BaseException | None, str]:
     """The exception that this one came from, and how."""
-
     cause = _safely(lambda: exc.__cause__, None)
     if cause is not None:
         return cause, _CAUSED
@@ -119,7 +118,7 @@ def _cause(exc: BaseException) -> tuple[BaseException | None, str]:
 def _members(exc: BaseException) -> Sequence[BaseException]:
     # `isinstance` would ask the exception itself for its class.
     is_group = issubclass(type(exc), BaseExceptionGroup)
-    return _safely(lambda: getattr(exc, "exceptions", ()), ()) if is_group else ()
+    return _safely(lambda: tuple(getattr(exc, "exceptions", ())), ()) if is_group else ()
 
 
 def _safely(read: Callable[[], T], otherwise: T) -> T:

@@ -14,7 +14,7 @@ import msgspec
 
 from django_workflows.codec.faults import find_fault, too_deep
 from django_workflows.codec.hints import Kind, Reader, describe, reader_for
-from django_workflows.codec.native import DECODER, ENCODER, PACKER, SORTING_ENCODER, decode_hook
+from django_workflows.codec.native import DECODER, ENCODER, PACKER, SORTING_ENCODER
 from django_workflows.exceptions import PayloadError, PayloadTooLarge, Unserializable
 
 MAX_BYTES = 1024 * 1024
@@ -69,8 +69,8 @@ def round_trip(
         return data.decode(), read_back(value, data, reader)
     if reader.kind is Kind.UNREADABLE and not _is_json(value, plain):
         raise Unserializable(
-            f"A value of type {type(value).__qualname__} cannot be brought back by its type hint {describe(type_hint)}: "
-            f"{reader.problem}. Declare a type that JSON can tell apart, or return JSON types."
+            f"A value of type {type(value).__qualname__} cannot be brought back by its type hint "
+            f"{describe(type_hint)}: {reader.problem}. Declare a type that JSON can tell apart, or return JSON types."
         )
     return data.decode(), plain
 
@@ -156,19 +156,13 @@ def read_back(value: Any, data: bytes, reader: Reader) -> Any:
             f"A value of type {type(value).__qualname__} does not fit the type hint {describe(reader.hint)}: {exc}. "
             f"Make the hint say what is given."
         ) from exc
-    # An instance of a subclass has fields that the hint knows nothing of.
-    if ENCODER.encode(typed) != data and (lost := _lost(_sorted(_converted(value, reader.hint)), _sorted(typed), "$")):
+    # An instance of a subclass, or a dict, may have fields that the hint knows nothing of.
+    if ENCODER.encode(typed) != data and (lost := _lost(_sorted(value), _sorted(typed), "$")):
         raise Unserializable(
-            f"{lost} would be lost, because the type hint says {describe(reader.hint)}. Make the hint say what is given."
+            f"{lost} would be lost, because the type hint says {describe(reader.hint)}. "
+            f"Make the hint say what is given."
         )
     return typed
-
-
-def _converted(value: Any, hint: Any) -> Any:
-    try:
-        return msgspec.convert(value, hint, dec_hook=decode_hook, str_keys=True)
-    except Exception:  # constructors of user classes run in there
-        return value
 
 
 def _sorted(value: Any) -> Any:

@@ -29,6 +29,7 @@ def everything(ctx: Any, a: int, /, b: int = 2, *rest: Decimal, c: int, d: int =
 def optional(ctx: Any, when: date = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013  # as people write it
 def ranged(ctx: Any, n: Annotated[int, msgspec.Meta(ge=1)]) -> None: ...
 def loose(ctx: Any, thing: s.Arbitrary, either: str | date = "") -> None: ...
+def takes_sparse(ctx: Any, value: s.Sparse) -> None: ...
 def flagged(ctx: Any, rights: s.Rights, model: s.Pydanticish, line: s.Line) -> None: ...
 
 
@@ -159,6 +160,9 @@ class TestErrors:
         assert "line" in errors_of(
             flagged, s.Rights.READ, s.Pydanticish(date(2020, 1, 1)), s.Discounted("a", Decimal(1), percent=5)
         )
+
+    def test_fields_that_a_body_has_too_many_are_ignored_and_defaults_may_be_given(self) -> None:
+        assert codec.bind_arguments(takes_sparse, (), {"value": {"a": 0, "more": 1}}, skip=1) == {"value": s.Sparse()}
 
     def test_constraints_of_the_hint_are_checked(self) -> None:
         assert errors_of(ranged, 0) == {"n": ["Expected `int` >= 1"]}

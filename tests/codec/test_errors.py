@@ -186,6 +186,22 @@ class Recursive(Exception):
         return str(self)
 
 
+class OddMeta(type):
+    @property
+    def __name__(cls) -> Any:  # type: ignore[override]  # the lie is what is tested
+        return 5
+
+
+class OddlyNamed(Exception, metaclass=OddMeta):
+    pass
+
+
+class OddGroup(BaseExceptionGroup[Exception]):
+    @property
+    def exceptions(self) -> Any:
+        return 5
+
+
 class HostileMeta(type):
     def __getattribute__(cls, name: str) -> Any:
         raise RuntimeError(f"no {name} for you")
@@ -213,6 +229,8 @@ class OddNotes(Exception):
         NotesRaise,
         Recursive,
         nameless,
+        OddlyNamed,
+        lambda: OddGroup("odd", [ValueError("x")]),
         OddNotes,
         lambda: ValueError(object(), lambda: 1, {1: StrRaises()}),
         lambda: ValueError(StrRaises()),
