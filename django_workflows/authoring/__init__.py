@@ -1,0 +1,1 @@
+"""The contract that a workflow author writes against; pure, no database."""

@@ -1,0 +1,163 @@
+"""From the arguments of a `ctx` call to its command. Shared by both colours of the context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from django_workflows.authoring import commands
+from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition, name_of
+from django_workflows.authoring.doors import Duration
+from django_workflows.authoring.names import check_input_name
+from django_workflows.authoring.registry import registry
+from django_workflows.exceptions import ContextMisuse, UnknownWorkflow
+from django_workflows.expressions.durations import parse_duration
+
+
+def do(first: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> commands.DoStep:
+    """`do(fn, …)`, `do("registered name", …)` or `do("a label", fn, …)`."""
+    label = None
+    if isinstance(first, str) and (named := registry.step(first)) is not None:
+        first = named
+    elif isinstance(first, str):
+        if not args:
+            raise UnknownWorkflow(f"ctx.do({first!r}): no step is registered under this name, and no function follows.")
+        label, first, args = check_input_name("label", first), args[0], args[1:]
+        if isinstance(first, str):
+            first = _named_step(first)
+    definition = _step_of(first)
+    return commands.DoStep(label or definition.name, definition, args, kwargs)
+
+
+def _named_step(name: str) -> StepDefinition[..., Any]:
+    if (found := registry.step(name)) is None:
+        raise UnknownWorkflow(f"No step is registered under {name!r}.")
+    return found
+
+
+def _step_of(fn: Any) -> StepDefinition[..., Any]:
+    if isinstance(fn, StepDefinition):
+        return fn
+    if isinstance(fn, WorkflowDefinition):
+        raise ContextMisuse(f"{fn.name!r} is a workflow: ctx.run({fn.name}, …) waits for it as a child.")
+    if not callable(fn):
+        raise ContextMisuse(f"ctx.do() needs a step, a function or the name of a step, not {fn!r}.")
+    return StepDefinition(fn, {"name": name_of(fn)})
+
+
+def sleep(args: tuple[Any, ...]) -> commands.Sleep:
+    """`sleep(duration)` or `sleep(label, duration)`."""
+    label, duration = _labelled("sleep", args)
+    return commands.Sleep(label, parse_duration(duration), None)
+
+
+def sleep_until(args: tuple[Any, ...]) -> commands.Sleep:
+    """`sleep_until(when)` or `sleep_until(label, when)`; a naive time is in the project's current time zone."""
+    label, when = _labelled("sleep_until", args)
+    if not isinstance(when, datetime):
+        raise ContextMisuse(f"ctx.sleep_until() needs a datetime, not {when!r}.")
+    if timezone.is_naive(when):
+        zone = timezone.get_default_timezone() if settings.USE_TZ else None
+        when = timezone.make_aware(when, zone)
+    return commands.Sleep(label, None, when.astimezone(UTC))
+
+
+def _labelled(call: str, args: tuple[Any, ...]) -> tuple[str, Any]:
+    match args:
+        case (value,):
+            return "", value
+        case (str() as label, value):
+            return check_input_name("label", label), value
+    raise ContextMisuse(f"ctx.{call}() takes a label (optional) and one value.")
+
+
+def _wait(args: tuple[str, ...]) -> tuple[str, str]:
+    label, name = _labelled("wait", args)
+    return label, check_input_name("name", name)
+
+
+def _timeout(timeout: Duration | None) -> timedelta | None:
+    return None if timeout is None else parse_duration(timeout)
+
+
+def wait_for_signal(args: tuple[str, ...], timeout: Duration | None) -> commands.WaitForSignal:
+    label, name = _wait(args)
+    return commands.WaitForSignal(name, label, _timeout(timeout))
+
+
+def wait_for_event(
+    args: tuple[str, ...], match: Mapping[str, Any] | None, timeout: Duration | None, lookback: Duration | None
+) -> commands.WaitForEvent:
+    label, name = _wait(args)
+    if match is not None and not isinstance(match, Mapping):
+        raise ContextMisuse("match={…} is a dict of (dotted) keys of the event's data and the values they must have.")
+    return commands.WaitForEvent(name, label, dict(match or {}), _timeout(timeout), _timeout(lookback))
+
+
+def child(workflow: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, wait: bool) -> commands.StartChild:
+    definition = workflow_of(workflow)
+    return commands.StartChild(definition.name, definition, args, kwargs, wait)
+
+
+def workflow_of(workflow: Any) -> WorkflowDefinition[..., Any]:
+    """The workflow given by name, by function, or as a step to be executed alone."""
+    if isinstance(workflow, str):
+        return registry.workflow(workflow)
+    if isinstance(workflow, StepDefinition):
+        alone = workflow.as_workflow
+        return alone.using(**_given(workflow)) if _given(workflow) else alone
+    if not isinstance(workflow, WorkflowDefinition):
+        raise ContextMisuse(f"A child is a @workflow, a @step or a name, not {workflow!r}.")
+    return workflow
+
+
+def _given(definition: StepDefinition[..., Any]) -> dict[str, Any]:
+    options = definition.start_options
+    empty = type(options)()
+    return {
+        name: getattr(options, name)
+        for name in type(options).__dataclass_fields__
+        if getattr(options, name) != getattr(empty, name)
+    }
+
+
+def map_over(fn: Any, items: Iterable[Any], concurrency: int | None) -> commands.Command:
+    """Children of a workflow, or parallel branches of one step each."""
+    if concurrency is not None and concurrency < 1:
+        raise ContextMisuse("concurrency is the number of items in progress at once: at least 1.")
+    if isinstance(fn, WorkflowDefinition):
+        return commands.MapChildren(fn.name, fn, list(items), concurrency)
+    return commands.Gather("map", [_item(fn, item) for item in items], concurrency)
+
+
+def _item(fn: Any, item: Any) -> Callable[[Any], Any]:
+    return lambda ctx: ctx.do(fn, item)
+
+
+def gather(branches: tuple[Any, ...]) -> commands.Gather:
+    return commands.Gather("gather", _branches(branches), None)
+
+
+def race(branches: tuple[Any, ...]) -> commands.Race:
+    if not branches:
+        raise ContextMisuse("ctx.race() needs at least one branch.")
+    return commands.Race("race", _branches(branches))
+
+
+def _branches(branches: tuple[Any, ...]) -> list[Any]:
+    if len(branches) == 1 and isinstance(branches[0], list | tuple):
+        return list(branches[0])
+    return list(branches)
+
+
+def send_event(name: str, data: Any, event_id: str | None) -> commands.Send:
+    return commands.Send(check_input_name("name", name), None, data, event_id)
+
+
+def signal(execution: Any, name: str, data: Any) -> commands.Send:
+    return commands.Send(check_input_name("name", name), getattr(execution, "id", execution), data)
+

@@ -1,0 +1,162 @@
+"""What `@workflow` and `@step` make: a function and how it is to be executed."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
+
+from django_workflows.authoring.doors import Handle, StartOptions, doors
+from django_workflows.authoring.names import check_definition_name
+from django_workflows.authoring.options import (
+    StartKeywords,
+    StepKeywords,
+    StepOptions,
+    WorkflowKeywords,
+    WorkflowOptions,
+)
+from django_workflows.exceptions import DefinitionError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """The name of any callable: of a function, or of what a partial wraps, else of its class."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return str(getattr(fn, "__name__", type(fn).__name__))
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Whether calling `fn` gives a coroutine."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004  # not asking whether it is callable
+
+
+class _Startable(Generic[P, R]):
+    """What workflows and steps share: a name, a function, and `start()`."""
+
+    fn: Callable[..., Any]
+    name: str
+    start_options: StartOptions
+
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Start an execution: one INSERT in the caller's transaction. The arguments are checked now."""
+        return doors.client.start(self, args, kwargs, self.start_options)
+
+    def start_many(self, inputs: Iterable[Mapping[str, Any]]) -> Sequence[Handle[R]]:
+        """Start one execution for each dict of keyword arguments, in a few statements."""
+        return doors.client.start_many(self, inputs, self.start_options)
+
+    def _with_start_options(self, keywords: Mapping[str, Any]) -> Self:
+        if unknown := set(keywords) - set(StartOptions.__slots__):  # type: ignore[attr-defined]  # dataclass slots
+            raise DefinitionError(f"Unknown option(s) for using(): {', '.join(sorted(unknown))}.")
+        changed = copy.copy(self)
+        changed.start_options = replace(self.start_options, **keywords)
+        return changed
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+class StepDefinition(_Startable[P, R]):
+    """A function whose result is remembered. Called outside an execution it is an ordinary function."""
+
+    def __init__(self, fn: Callable[P, R], keywords: StepKeywords) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.name = check_definition_name("step", keywords.get("name", name_of(fn)))
+        self.options = StepOptions().with_keywords(keywords)
+        self.start_options = StartOptions()
+        self.is_async = is_async(fn)
+        self._refuse_what_cannot_work()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.fn(*args, **kwargs)  # type: ignore[no-any-return]  # fn is typed for the registry
+
+    def using(self, **keywords: Any) -> Self:
+        """A copy with other step options (`retry`, `timeout`, …) or start options (`key`, `delay`, …)."""
+        for_step = {name: keywords.pop(name) for name in list(keywords) if name in StepKeywords.__annotations__}
+        changed = self._with_start_options(keywords)
+        changed.__dict__.pop("as_workflow", None)  # belongs to the original and its options
+        changed.options = self.options.with_keywords(for_step)
+        changed.name = for_step.get("name", self.name)
+        changed._refuse_what_cannot_work()
+        return changed
+
+    @functools.cached_property
+    def as_workflow(self) -> WorkflowDefinition[..., Any]:
+        """The workflow of this one step, for `charge.start(…)`."""
+        return WorkflowDefinition.of_step(self)
+
+    def _refuse_what_cannot_work(self) -> None:
+        if self.options.atomic and self.is_async:
+            raise DefinitionError(
+                f"Step {self.name!r}: atomic=True needs a plain `def`; Django has no transactions in async code."
+            )
+        if _is_method(self.fn):
+            raise DefinitionError(
+                f"Step {self.name!r} is a method. Decorate a function, or call a bound method: ctx.do(thing.method)."
+            )
+
+
+class WorkflowDefinition(_Startable[P, R]):
+    """A workflow function. `start()` executes it durably; a plain call is just a call."""
+
+    step: StepDefinition[..., Any] | None = None  # set for the workflow of a single step
+
+    def __init__(self, fn: Callable[Concatenate[Any, P], Any], keywords: WorkflowKeywords) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.name = check_definition_name("workflow", keywords.get("name", name_of(fn)))
+        self.options = WorkflowOptions.from_keywords(keywords)
+        self.start_options = StartOptions()
+        self.is_async = is_async(fn)
+        if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+            raise DefinitionError(f"Workflow {self.name!r} is a generator; write it without `yield`.")
+        if _is_method(fn) or not _parameters(fn):
+            raise DefinitionError(f"Workflow {self.name!r} must be a function whose first parameter is the context.")
+
+    @classmethod
+    def of_step(cls, step: StepDefinition[..., Any]) -> WorkflowDefinition[..., Any]:
+        def body(ctx: Any, /, *args: Any, **kwargs: Any) -> Any:
+            return ctx.do(step, *args, **kwargs)
+
+        keywords: WorkflowKeywords = {"name": step.name, "description": step.options.description}
+        if step.options.queue is not None:
+            keywords["queue"] = step.options.queue
+        definition: WorkflowDefinition[..., Any] = cls(body, keywords)
+        definition.step = step
+        return definition
+
+    def __call__(self, ctx: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return self.fn(ctx, *args, **kwargs)
+
+    def using(self, **keywords: Unpack[StartKeywords]) -> Self:
+        """A copy that starts with a key, another queue, priority, delay, tags, …"""
+        return self._with_start_options(keywords)
+
+    @property
+    def signature_of(self) -> tuple[Callable[..., Any], int]:
+        """The function that declares the input, and how many of its first parameters are not input."""
+        return (self.step.fn, 0) if self.step else (self.fn, 1)
+
+    def serves(self, version: int) -> bool:
+        """Whether this code executes that version."""
+        return version == self.options.version or version in self.options.accepts
+
+
+def _parameters(fn: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(fn).parameters.values())
+
+
+def _is_method(fn: Callable[..., Any]) -> bool:
+    if inspect.ismethod(fn) or not inspect.isfunction(fn):
+        return False
+    in_class = "." in fn.__qualname__.rpartition("<locals>.")[2]
+    return in_class and fn.__code__.co_varnames[:1] in {("self",), ("cls",)}

@@ -1,0 +1,37 @@
+"""What may be a name: of a workflow, step, signal, event, queue or key."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from django_workflows.exceptions import DefinitionError, InvalidInput
+
+NAME_LENGTH = 200
+KEY_LENGTH = 255
+
+
+def problem_with(text: object, limit: int = NAME_LENGTH) -> str | None:
+    """Why `text` cannot be a name of at most `limit` characters, or None when it can."""
+    if not isinstance(text, str):
+        return f"must be text, not {type(text).__name__}."
+    if not text.strip():
+        return "must not be empty."
+    if len(text) > limit:
+        return f"must have at most {limit} characters, not {len(text)}."
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        return "must not contain control characters or lone surrogates."
+    return None
+
+
+def check_definition_name(what: str, text: str) -> str:
+    """`text`, or `DefinitionError` when it cannot name a `what`."""
+    if (problem := problem_with(text)) is not None:
+        raise DefinitionError(f"The name of a {what} {problem} Give it a proper name: name='…'.")
+    return text
+
+
+def check_input_name(field: str, text: str, limit: int = NAME_LENGTH) -> str:
+    """`text`, or `InvalidInput` for `field`."""
+    if (problem := problem_with(text, limit)) is not None:
+        raise InvalidInput({field: [problem]})
+    return text

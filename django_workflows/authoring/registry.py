@@ -1,0 +1,98 @@
+"""Which workflows and steps this process knows, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
+from django_workflows.exceptions import DuplicateName, UnknownWorkflow
+
+AnyStep = StepDefinition[..., Any]
+AnyWorkflow = WorkflowDefinition[..., Any]
+
+
+class Registry:
+    """Workflows by name and version, steps by name and by `app.name`.
+
+    A function defined again at the same place replaces itself (reloads), and one defined inside another function
+    replaces its namesake (tests). Other duplicates are kept for the system checks and cannot be started by name.
+    """
+
+    def __init__(self) -> None:
+        self._workflows: dict[str, dict[int, AnyWorkflow]] = {}
+        self._steps: dict[str, AnyStep] = {}
+        self.duplicates: dict[str, set[str]] = {}
+
+    def add_workflow(self, definition: AnyWorkflow) -> AnyWorkflow:
+        versions = self._workflows.setdefault(definition.name, {})
+        self._note_duplicate(f"workflow {definition.name}", versions.get(definition.options.version), definition)
+        versions[definition.options.version] = definition
+        return definition
+
+    def add_step(self, definition: AnyStep) -> AnyStep:
+        for name in (definition.name, f"{_app_of(definition)}.{definition.name}"):
+            self._note_duplicate(f"step {name}", self._steps.get(name), definition)
+            self._steps[name] = definition
+        return definition
+
+    def workflow(self, name: str, version: int | None = None) -> AnyWorkflow:
+        """The code of a workflow, or of a single step, by name: its newest version, or one that serves `version`."""
+        if name in self._workflows:
+            self._refuse_duplicate(f"workflow {name}")
+            if (found := self._serving(name, version)) is not None:
+                return found
+            known = ", ".join(str(known) for known in sorted(self._workflows[name]))
+            raise UnknownWorkflow(f"Workflow {name!r} has no version {version} here; known: {known}.")
+        if (step := self.step(name)) is not None:
+            return step.as_workflow
+        names = ", ".join(sorted(self._workflows)) or "none"
+        raise UnknownWorkflow(f"No workflow is registered under {name!r}. Known: {names}.")
+
+    def step(self, name: str) -> AnyStep | None:
+        """The step registered under `name` or `app.name`, or None."""
+        self._refuse_duplicate(f"step {name}")
+        return self._steps.get(name)
+
+    def workflows(self) -> Iterator[AnyWorkflow]:
+        """All workflows, each in its newest version."""
+        return (versions[max(versions)] for versions in self._workflows.values())
+
+    def served(self) -> Iterator[tuple[str, int, AnyWorkflow]]:
+        """Every (name, version, definition) that this process can execute, single steps included."""
+        for name, versions in self._workflows.items():
+            for version, definition in versions.items():
+                for accepted in {version, *(definition.options.accepts - versions.keys())}:
+                    yield name, accepted, definition
+        for name, step in self._steps.items():
+            if name == step.name and name not in self._workflows:
+                yield name, 1, step.as_workflow
+
+    def _serving(self, name: str, version: int | None) -> AnyWorkflow | None:
+        versions = self._workflows[name]
+        if version is None:
+            return versions[max(versions)]
+        exact = versions.get(version)
+        return exact or next((found for found in versions.values() if found.serves(version)), None)
+
+    def _note_duplicate(self, what: str, old: Any, new: Any) -> None:
+        if old is None or "<locals>" in new.fn.__qualname__ or _place(old) == _place(new):
+            return
+        self.duplicates.setdefault(what, {_place(old)}).add(_place(new))
+
+    def _refuse_duplicate(self, what: str) -> None:
+        if what in self.duplicates:
+            places = " and ".join(sorted(self.duplicates[what]))
+            raise DuplicateName(f"The {what} is defined by {places}; give one of them another name: name='…'.")
+
+
+def _place(definition: Any) -> str:
+    return f"{definition.fn.__module__}.{getattr(definition.fn, '__qualname__', definition.name)}"
+
+
+def _app_of(definition: Any) -> str:
+    package, _, _ = str(getattr(definition.fn, "__module__", "")).rpartition(".")
+    return package.rpartition(".")[2] or str(getattr(definition.fn, "__module__", ""))
+
+
+registry = Registry()

@@ -1,0 +1,96 @@
+"""The only module that asks what time it is.
+
+All arithmetic of leases and timers uses the database's clock, so that workers with wrong clocks do no harm. Raw SQL
+asks for it with `sql_now()`, the ORM with `DatabaseNow()`, Python code with `database_now()`. Tests skip time by
+`skip()`: the offset is added in the same place on every database. `monotonic()` only measures durations.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import DateTimeField, Func
+
+from django_workflows import conf
+
+_offset = timedelta(0)
+
+monotonic = time.monotonic
+
+
+def offset() -> timedelta:
+    """How far tests have moved the database's clock."""
+    return _offset
+
+
+def skip(duration: timedelta) -> None:
+    """Move the database's clock, as this process sees it, by `duration`. For tests."""
+    global _offset
+    _offset += duration
+
+
+def reset() -> None:
+    """Undo every `skip()`."""
+    global _offset
+    _offset = timedelta(0)
+
+
+def sql_now(vendor: str, plus_seconds: float = 0.0) -> str:
+    """SQL for the database's present time plus a constant number of seconds.
+
+    `statement_timestamp()` keeps index conditions usable, which `clock_timestamp()` would not, and moves inside a
+    long transaction, which `now()` would not. SQLite's text is as precise as its clock: milliseconds.
+    """
+    seconds = plus_seconds + _offset.total_seconds()
+    if vendor == "sqlite":
+        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '{seconds:+.6f} seconds')"
+    return "statement_timestamp()" if not seconds else f"(statement_timestamp() + interval '{seconds:.6f} seconds')"
+
+
+class DatabaseNow(Func):
+    """The database's present time as an ORM expression."""
+
+    output_field = DateTimeField()  # type: ignore[assignment]  # Func declares a cached property
+    arity = 0
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> tuple[str, list[Any]]:  # type: ignore[override]  # the stubs type the keyword arguments one by one
+        return sql_now(connection.vendor), []
+
+
+def parse_sql_time(value: datetime | str) -> datetime:
+    """A time as the driver returned it for `sql_now()`: SQLite gives naive UTC text."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def database_now(using: str | None = None) -> datetime:
+    """The database's present time; one query."""
+    connection = connections[using or conf.database()]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {sql_now(connection.vendor)}", [])
+        return parse_sql_time(cursor.fetchone()[0])
+
+
+class DatabaseClock:
+    """An estimate of the database's clock that costs no query.
+
+    Each `sync()` pairs a time the database told with the local monotonic moment *before* it was asked, so the estimate
+    runs ahead by at most the round trip: a deadline made from it is never early.
+    """
+
+    __slots__ = ("_base", "_moment", "_offset")
+
+    def __init__(self, base: datetime, moment: float) -> None:
+        self.sync(base, moment)
+
+    def sync(self, base: datetime, moment: float) -> None:
+        self._base, self._moment, self._offset = base, moment, _offset
+
+    def now(self) -> datetime:
+        """The estimated present time of the database."""
+        return self._base + timedelta(seconds=monotonic() - self._moment) + (_offset - self._offset)

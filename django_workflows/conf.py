@@ -1,0 +1,154 @@
+"""Every setting: one documented function over the dict `WORKFLOWS`, read when called.
+
+`DEFAULTS` is the reference: the docs page and the system checks are made from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    default: Any
+    types: tuple[type, ...]
+    minimum: float | None
+    help: str
+
+
+_number = (int, float)
+
+DEFAULTS: dict[str, Setting] = {
+    "DATABASE": Setting("default", (str,), None, "Alias of the database that holds the engine's tables."),
+    "EAGER": Setting(False, (bool,), None, "Drive executions inside `start()`, in the caller's process."),
+    "DEFAULT_QUEUE": Setting("default", (str,), None, "Queue of workflows that name none."),
+    "DEFAULT_RETRY": Setting(
+        {}, (dict,), None, "Retry policy of steps without one: the keyword arguments of `Retry`."
+    ),
+    "THREADS": Setting(32, (int,), 1, "Executions of `def` workflows that one worker process runs at once."),
+    "ASYNC_SLOTS": Setting(1000, (int,), 1, "Executions of `async def` workflows that one worker process runs at once."),
+    "BRANCH_THREADS": Setting(32, (int,), 0, "Extra threads per worker process for parallel branches."),
+    "PROCESSES": Setting(1, (int,), 1, "Worker processes; SQLite allows one."),
+    "LEASE": Setting(30.0, _number, 0.2, "Seconds until the executions of a lost worker are taken over."),
+    "HANG_TIMEOUT": Setting(60.0, _number, 1, "Seconds without a beat after which a worker process is killed."),
+    "GRACE": Setting(30.0, _number, 0, "Seconds that SIGTERM leaves to the steps in flight."),
+    "POLL_INTERVAL": Setting(0.5, _number, 0.01, "Longest time in seconds between two looks at the database, without LISTEN."),
+    "LISTEN": Setting(True, (bool,), None, "Use LISTEN/NOTIFY where the database has it (PostgreSQL)."),
+    "LISTEN_POLL_INTERVAL": Setting(1.0, _number, 0.01, "The same as POLL_INTERVAL while LISTEN works."),
+    "MAX_PAYLOAD_BYTES": Setting(1024 * 1024, (int,), 64, "Largest JSON text of an input, result, signal or output, in bytes."),
+    "MAX_PAYLOAD_DEPTH": Setting(64, (int,), 1, "Deepest nesting of such a value."),
+    "MAX_STEPS": Setting(10_000, (int,), 1, "Most journal rows of one execution and generation."),
+    "MISMATCH_RELEASES": Setting(
+        3, (int,), 0, "Times an execution whose journal does not match the code is left to other workers first."
+    ),
+    "MISMATCH_DELAY": Setting(30.0, _number, 0, "Seconds between these."),
+    "EVENT_WINDOW": Setting(86_400.0, _number, 0, "Seconds during which an event id that was seen before is a no-op."),
+}
+
+
+def get(name: str) -> Any:
+    """The value of a setting: the project's own or the default."""
+    return getattr(settings, "WORKFLOWS", {}).get(name, DEFAULTS[name].default)
+
+
+def database() -> str:
+    """Alias of the database that holds the engine's tables."""
+    return str(get("DATABASE"))
+
+
+def eager() -> bool:
+    """Whether `start()` drives executions in the caller's process."""
+    return bool(get("EAGER"))
+
+
+def default_queue() -> str:
+    """Queue of workflows that name none."""
+    return str(get("DEFAULT_QUEUE"))
+
+
+def default_retry() -> dict[str, Any]:
+    """Keyword arguments of `Retry` for steps without a policy."""
+    return dict(get("DEFAULT_RETRY"))
+
+
+def threads() -> int:
+    """Slots for `def` workflows in one worker process."""
+    return int(get("THREADS"))
+
+
+def async_slots() -> int:
+    """Slots for `async def` workflows in one worker process."""
+    return int(get("ASYNC_SLOTS"))
+
+
+def branch_threads() -> int:
+    """Extra threads per worker process for parallel branches."""
+    return int(get("BRANCH_THREADS"))
+
+
+def processes() -> int:
+    """Worker processes."""
+    return int(get("PROCESSES"))
+
+
+def lease() -> float:
+    """Seconds until the executions of a lost worker are taken over."""
+    return float(get("LEASE"))
+
+
+def hang_timeout() -> float:
+    """Seconds without a beat after which a worker process is killed."""
+    return float(get("HANG_TIMEOUT"))
+
+
+def grace() -> float:
+    """Seconds that SIGTERM leaves to the steps in flight."""
+    return float(get("GRACE"))
+
+
+def poll_interval() -> float:
+    """Longest time in seconds between two looks at the database, without LISTEN."""
+    return float(get("POLL_INTERVAL"))
+
+
+def listen() -> bool:
+    """Whether LISTEN/NOTIFY is used where the database has it."""
+    return bool(get("LISTEN"))
+
+
+def listen_poll_interval() -> float:
+    """Longest time in seconds between two looks at the database while LISTEN works."""
+    return float(get("LISTEN_POLL_INTERVAL"))
+
+
+def max_payload_bytes() -> int:
+    """Largest JSON text of one value, in bytes."""
+    return int(get("MAX_PAYLOAD_BYTES"))
+
+
+def max_payload_depth() -> int:
+    """Deepest nesting of one value."""
+    return int(get("MAX_PAYLOAD_DEPTH"))
+
+
+def max_steps() -> int:
+    """Most journal rows of one execution and generation."""
+    return int(get("MAX_STEPS"))
+
+
+def event_window() -> float:
+    """Seconds during which a known event id is a no-op."""
+    return float(get("EVENT_WINDOW"))
+
+
+def mismatch_releases() -> int:
+    """Times an execution whose journal does not match the code is left to other workers before it is paused."""
+    return int(get("MISMATCH_RELEASES"))
+
+
+def mismatch_delay() -> float:
+    """Seconds between two such releases."""
+    return float(get("MISMATCH_DELAY"))

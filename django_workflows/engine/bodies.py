@@ -1,0 +1,225 @@
+"""Calling a step's body: what is set up around it, and what it must not leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import codec, conf
+from django_workflows.authoring.current import entered
+from django_workflows.engine.atomic import store_with
+from django_workflows.engine.claiming import ChildOutcome, Unread, read_outcomes, read_unread
+from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.effects import ChildWait, Invoke, Outcome
+from django_workflows.engine.journal import Entry
+from django_workflows.engine.turn import Turn
+from django_workflows.exceptions import Abandoned, ControlFlow, StepTimeout, WorkflowsError
+
+
+class OpenTransaction(WorkflowsError):
+    """The step left a transaction open; it was rolled back. Use `with transaction.atomic()`, or `@step(atomic=True)`."""
+
+
+# What ends the process, or unwinds the workflow, is no failure of a step.
+NOT_FAILURES = (KeyboardInterrupt, SystemExit, ControlFlow)
+
+
+def call_sync(turn: Turn, effect: Invoke, may_commit: Callable[[], bool] = lambda: True) -> Outcome:
+    """Run a body in this thread. Errors become part of the outcome; control flow propagates.
+
+    `may_commit` is asked before a transactional step commits; a body whose time is up may not.
+    """
+    token = entered.set(effect.current)
+    try:
+        if effect.step.options.atomic:
+            return _call_atomic(turn, effect, may_commit)
+        before = open_transactions()
+        value = _function_of(effect)(*effect.args, **effect.kwargs)
+        close_what_was_left_open(before)
+        return outcome(effect, value)
+    except NOT_FAILURES:
+        raise
+    except BaseException as error:
+        renew_connections()
+        return Outcome(error=error)
+    finally:
+        entered.reset(token)
+
+
+async def call_async(effect: Invoke) -> Outcome:
+    """Run an `async def` body in this task."""
+    token = entered.set(effect.current)
+    try:
+        async with asyncio.timeout(seconds_of(effect)):
+            value = await effect.step.fn(*effect.args, **effect.kwargs)
+        return outcome(effect, value)
+    except NOT_FAILURES:
+        raise
+    except TimeoutError as error:
+        return Outcome(error=timed_out(effect) if effect.step.options.timeout is not None else error)
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
+        return Outcome(error=error)
+    finally:
+        entered.reset(token)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _function_of(effect: Invoke) -> Callable[..., Any]:
+    if not effect.step.is_async:
+        return effect.step.fn
+    return async_to_sync(_with_timeout(effect))
+
+
+def _with_timeout(effect: Invoke) -> Callable[..., Any]:
+    async def body(*args: Any, **kwargs: Any) -> Any:
+        try:
+            async with asyncio.timeout(seconds_of(effect)) as limit:
+                return await effect.step.fn(*args, **kwargs)
+        except TimeoutError:
+            if limit.expired():
+                raise timed_out(effect) from None
+            raise
+
+    return body
+
+
+def seconds_of(effect: Invoke) -> float | None:
+    timeout = effect.step.options.timeout
+    return None if timeout is None else timeout.total_seconds()
+
+
+def timed_out(effect: Invoke) -> StepTimeout:
+    return StepTimeout(f"Step {effect.entry.name!r} took longer than its timeout of {effect.step.options.timeout}.")
+
+
+def outcome(effect: Invoke, value: Any) -> Outcome:
+    """What the workflow will see, the same as a replay; a value that cannot be stored is the step's error."""
+    text, seen = codec.round_trip(
+        value,
+        codec.hint_of(effect.step.fn),
+        max_bytes=conf.max_payload_bytes(),
+        max_depth=conf.max_payload_depth(),
+    )
+    return Outcome(value=seen, text=text)
+
+
+def _call_atomic(turn: Turn, effect: Invoke, may_commit: Callable[[], bool]) -> Outcome:
+    """The body's writes and its journal row in one commit, again as a whole when the database asks for it."""
+    outcomes: list[Outcome] = []
+
+    def body(_: Any) -> Entry:
+        outcomes.append(outcome(effect, effect.step.fn(*effect.args, **effect.kwargs)))
+        if not may_commit():
+            raise Abandoned
+        return turn.final_entry(effect.entry, outcomes[-1].text)
+
+    entry = store_with(turn, body)
+    turn.journal.put(entry)
+    return Outcome(value=outcomes[-1].value, text=outcomes[-1].text, stored=entry)
+
+
+class Attempt:
+    """A body in a thread of its own, which may be left behind when its time is up."""
+
+    def __init__(self, turn: Turn, effect: Invoke) -> None:
+        self._turn, self._effect = turn, effect
+        self._changed = threading.Condition()
+        self._outcome: Outcome | None = None
+        self._raised: BaseException | None = None
+        self._committing = self._left_behind = False
+
+    def run(self) -> None:
+        try:
+            self._outcome = call_sync(self._turn, self._effect, self._may_commit)
+        except BaseException as error:
+            self._raised = error
+        with self._changed:
+            self._changed.notify_all()
+
+    def _may_commit(self) -> bool:
+        with self._changed:
+            self._committing = not self._left_behind
+            return self._committing
+
+    def result(self, seconds: float | None) -> Outcome:
+        """The outcome; a timeout when it took longer. What the body returns after that is ignored."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._is_done or self._committing, seconds):
+                self._left_behind = True
+                return Outcome(error=timed_out(self._effect))
+            self._changed.wait_for(lambda: self._is_done)
+        if self._raised is not None:
+            raise self._raised
+        assert self._outcome is not None
+        return self._outcome
+
+    @property
+    def _is_done(self) -> bool:
+        return self._outcome is not None or self._raised is not None
+
+
+def refresh(turn: Turn) -> None:
+    """Read what has arrived since the turn began, in this thread."""
+    dialect = dialect_of(connections[turn.alias])
+    among, parameters = dialect.among([turn.claimed.id])
+    waited = [id for wait in turn.open_waits() if isinstance(wait, ChildWait) for id in wait.children]
+
+    def read(cursor: CursorWrapper) -> tuple[int, list[Unread], list[ChildOutcome]]:
+        cursor.execute(f"SELECT inbox FROM django_workflows_execution WHERE id {among}", parameters)
+        row = cursor.fetchone()
+        unread = [message for _, message in read_unread(cursor, dialect, [turn.claimed.id])]
+        return row[0] if row else 0, unread, read_outcomes(cursor, dialect, waited)
+
+    turn.feed(*transact(turn.alias, read))
+
+
+def in_context(fn: Callable[[], Any]) -> Callable[[], Any]:
+    """`fn` with the caller's context variables, for another thread."""
+    context = copy_context()
+    return lambda: context.run(fn)
+
+
+def open_transactions() -> dict[str, int]:
+    """How deep each connection of this thread stands in transactions."""
+    return {
+        connection.alias: len(connection.savepoint_ids) + connection.in_atomic_block
+        for connection in connections.all(initialized_only=True)
+        if connection.in_atomic_block
+    }
+
+
+def close_what_was_left_open(before: dict[str, int]) -> None:
+    """Roll back what a body left open, and say so."""
+    left = []
+    for connection in connections.all(initialized_only=True):
+        depth = len(connection.savepoint_ids) + connection.in_atomic_block
+        forgot_autocommit = connection.connection is not None and not connection.autocommit and not connection.in_atomic_block
+        if depth > before.get(connection.alias, 0) or forgot_autocommit:
+            connection.in_atomic_block = False
+            connection.close()
+            left.append(connection.alias)
+    if left:
+        raise OpenTransaction(f"{OpenTransaction.__doc__} Connection: {', '.join(left)}.")
+
+
+def renew_connections() -> None:
+    """Close connections that broke, so that the next use opens new ones."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block or connection.connection is None:
+            continue
+        if connection.errors_occurred and not connection.is_usable():
+            connection.close()
+        connection.errors_occurred = False

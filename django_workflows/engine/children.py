@@ -1,0 +1,153 @@
+"""Procedures of child workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django_workflows import codec, conf
+from django_workflows.authoring import commands
+from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.engine.claiming import ChildOutcome
+from django_workflows.engine.effects import Barrier, ChildWait, Deliver, Query
+from django_workflows.engine.journal import Entry
+from django_workflows.engine.keyed import KeyedStart
+from django_workflows.engine.steps import Procedure
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import NewExecution
+from django_workflows.exceptions import ExecutionCancelled, ExecutionFailed, ExecutionTimedOut
+from django_workflows.expressions.durations import parse_duration
+from django_workflows.models import Status
+
+POLL = timedelta(seconds=2)  # for a child that another execution started, which nobody tells us about
+
+
+def start_child(turn: Turn, scope: str, key: str, command: commands.StartChild, entry: Entry | None) -> Procedure:
+    """Start a child once, and wait for it when asked to; otherwise its journal entry."""
+    if entry is None:
+        entry = yield from _start(turn, key, command)
+    if not command.wait:
+        return entry
+    return (yield from wait_for(turn, entry, command.definition))
+
+
+def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
+    options = command.definition.start_options
+    if options.key is None and options.idempotency_key is None:
+        return new_child(turn, key, command.definition, command.args, command.kwargs)
+    yield Barrier()
+    entry = turn.new_entry(key, command.kind, command.name)
+    entry = yield Query(KeyedStart(turn, entry, command.definition, command.args, command.kwargs))
+    turn.journal.put(entry)
+    return entry
+
+
+def new_child(
+    turn: Turn, key: str, definition: WorkflowDefinition[..., Any], args: Sequence[Any], kwargs: Any
+) -> Entry:
+    """A child and the row that stands for it, stored in one commit."""
+    fn, skip = definition.signature_of
+    bound = codec.bind_arguments(fn, args, kwargs, skip=skip, max_bytes=conf.max_payload_bytes())
+    entry = turn.new_entry(key, "child", definition.name, child_id=uuid4(), input=codec.encode(bound))
+    child = _execution(turn, entry, definition)
+    turn.add(lambda write: write.children.append(child))
+    return turn.record(entry)
+
+
+def _execution(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> NewExecution:
+    assert entry.child_id is not None and entry.input is not None
+    options, defaults = definition.start_options, definition.options
+    start = options.start_at or turn.after(parse_duration(options.delay or 0))
+    timeout = options.timeout if options.timeout is not None else defaults.timeout
+    deadline = None if timeout is None else start + parse_duration(timeout)
+    expires = None if options.ttl is None else start + parse_duration(options.ttl)
+    return NewExecution(
+        id=entry.child_id,
+        workflow=definition.name,
+        version=options.version if options.version is not None else defaults.version,
+        input=entry.input,
+        queue=options.queue or defaults.queue or conf.default_queue(),
+        priority=options.priority if options.priority is not None else defaults.priority,
+        tags=codec.encode(dict(options.tags)) if options.tags else None,
+        parent_id=turn.claimed.id,
+        parent_close=options.parent_close,
+        wake_at=start,
+        deadline=deadline,
+        expires_at=expires,
+        created_at=turn.now(),
+    )
+
+
+def wait_for(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> Procedure:
+    """Wait for a child and give its output, or raise what it came to."""
+    entry = turn.journal.get(entry.key) or entry
+    while not entry.is_final:
+        assert entry.child_id is not None
+        started_by_others = _has_key(definition)
+        yield ChildWait(entry.key, turn.after(POLL) if started_by_others else None, (entry.child_id,), 1)
+        entry = settle_if_ended(turn, entry)
+    yield Deliver(entry.seq)
+    return result_of(turn, entry, definition)
+
+
+def _has_key(definition: WorkflowDefinition[..., Any]) -> bool:
+    options = definition.start_options
+    return options.key is not None or options.idempotency_key is not None
+
+
+def settle_if_ended(turn: Turn, entry: Entry) -> Entry:
+    """Record what the child came to, when it has ended."""
+    outcome = turn.children.get(entry.child_id) if entry.child_id is not None else None
+    if outcome is None:
+        return entry
+    if outcome.status == Status.COMPLETED:
+        return turn.settle(entry, "succeeded", output=outcome.output if outcome.output is not None else "null")
+    return turn.settle(entry, "failed", error=codec.encode(_error_of(outcome), max_bytes=2 * codec.MAX_BYTES))
+
+
+def _error_of(outcome: ChildOutcome) -> dict[str, Any]:
+    error = codec.decode(outcome.error) if outcome.error is not None else {}
+    if outcome.status == Status.CANCELLED:
+        error = {"type": "Cancelled", "message": outcome.reason}
+    return {**error, "status": outcome.status}
+
+
+def result_of(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> Any:
+    """The output of a finished child, or the error that its parent sees."""
+    if entry.status == "succeeded":
+        return turn.read(entry.output, codec.hint_of(definition.signature_of[0]))
+    raise error_of(entry.name, entry.child_id, turn.read(entry.error))
+
+
+def error_of(workflow: str, id: UUID | None, error: dict[str, Any]) -> ExecutionFailed:
+    """The exception for an execution that did not complete."""
+    if error.get("status") == Status.CANCELLED:
+        return ExecutionCancelled(workflow, id, error)
+    if error.get("type") == "WorkflowTimeout":
+        return ExecutionTimedOut(workflow, id, error)
+    return ExecutionFailed(workflow, id, error)
+
+
+def map_children(turn: Turn, scope: str, key: str, command: commands.MapChildren, entry: Entry | None) -> Procedure:
+    """One child per item, a bounded number unfinished at once: one wait, no threads."""
+    window = command.concurrency or len(command.items)
+    entries: list[Entry] = []
+    while True:
+        entries = [settle_if_ended(turn, entry) if not entry.is_final else entry for entry in entries]
+        unfinished = [entry for entry in entries if not entry.is_final]
+        room = window - len(unfinished)
+        for item in command.items[len(entries) : len(entries) + room]:
+            known = turn.journal.visit(f"{key}.{len(entries)}", "child", command.definition.name)
+            entries.append(known or new_child(turn, f"{key}.{len(entries)}", command.definition, (item,), {}))
+        open_ids = tuple(entry.child_id for entry in entries if not entry.is_final and entry.child_id is not None)
+        if not open_ids and len(entries) == len(command.items):
+            break
+        if not any(id in turn.children for id in open_ids):
+            # half a window at a time: waking for each child would replay the parent as often as it has children
+            needed = len(open_ids) if len(entries) == len(command.items) else max(1, window // 2)
+            yield ChildWait(key, None, open_ids, min(needed, len(open_ids)))
+    for entry in sorted(entries, key=lambda entry: entry.seq):
+        yield Deliver(entry.seq)
+    return [result_of(turn, entry, command.definition) for entry in entries]

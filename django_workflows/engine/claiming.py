@@ -1,0 +1,386 @@
+"""Taking due executions: one peek at what is due, one claim per priority that has something, one read of journals.
+
+The claim must stay flat with a million finished and a million sleeping rows and several priorities: it reads one
+bounded range of the index (queue, priority, wake_at), never a sorted backlog. The peek costs one index probe for each
+queue and priority, and tells also when the next execution falls due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import clock
+from django_workflows.engine.database import Dialect, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine.journal import Entry
+
+PRIORITIES = range(9, -1, -1)
+ALONE_AFTER = 2  # crashes without progress after which an execution runs alone
+QUARANTINE_AFTER = ALONE_AFTER + 3  # three more deaths while alone
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution that this worker holds, as it was when taken."""
+
+    id: UUID
+    workflow: str
+    version: int
+    generation: int
+    input: str | None
+    state: str | None
+    queue: str
+    key: str | None
+    tags: str | None
+    parent_id: UUID | None
+    claim: int
+    inbox: int
+    crashes: int
+    deadline: datetime | None
+    expires_at: datetime | None
+    created_at: datetime
+    started_at: datetime
+    claimed_at: datetime
+
+
+class Unread(msgspec.Struct, frozen=True, kw_only=True):
+    """A message in the inbox that nobody consumed yet."""
+
+    id: UUID
+    number: int
+    name: str
+    data: str | None
+    event_id: UUID | None
+    step_key: str
+    created_at: datetime
+
+
+class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a child ended."""
+
+    id: UUID
+    workflow: str
+    status: str
+    output: str | None
+    error: str | None
+    reason: str
+
+
+class Loaded(msgspec.Struct, kw_only=True):
+    """What a turn starts from."""
+
+    claimed: Claimed
+    entries: list[Entry] = msgspec.field(default_factory=list)
+    inbox: list[Unread] = msgspec.field(default_factory=list)
+    children: dict[UUID, ChildOutcome] = msgspec.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """When something falls due in each (queue, priority), highest priority first, and whether verbs are requested."""
+
+    due: dict[tuple[str, int], datetime]
+    requested: bool
+    undispatched: bool
+    now: datetime
+
+    def ready(self) -> list[tuple[str, int]]:
+        return [place for place, wake_at in self.due.items() if wake_at <= self.now]
+
+    def next_due(self) -> datetime | None:
+        return min((wake_at for wake_at in self.due.values() if wake_at > self.now), default=None)
+
+
+PEEK = """
+WITH place(queue, priority) AS (VALUES {places})
+SELECT place.queue, place.priority, (
+    SELECT e.wake_at FROM django_workflows_execution e
+    WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at IS NOT NULL {suspects}
+    ORDER BY e.wake_at LIMIT 1
+), (SELECT 1 FROM django_workflows_execution WHERE requested > '' LIMIT 1), (
+    SELECT 1 FROM django_workflows_event
+    WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now} LIMIT 1
+), {now}
+FROM place
+"""
+
+_CLAIMED = (
+    "id, workflow, version, generation, input, state, queue, key, tags, parent_id, claim, inbox, crashes, deadline, "
+    "expires_at, created_at, started_at, updated_at"
+)
+
+CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM django_workflows_execution
+    WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = '' AND crashes {suspects}
+    AND status IN ('pending', 'waiting', 'running') AND (workflow, version) IN ({served})
+    ORDER BY wake_at LIMIT %s {lock}
+)
+UPDATE django_workflows_execution SET
+    crashes = crashes + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
+    status = 'running', claim = claim + 1, claimed_by = %s, wake_at = {lease}, awaiting = 0,
+    started_at = COALESCE(started_at, {now}), updated_at = {now}
+WHERE id IN (SELECT id FROM due)
+RETURNING {columns}
+"""
+
+CLAIMED_BY = """
+SELECT {columns} FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'
+"""
+
+CLAIM_STATE = "SELECT id, claim, status FROM django_workflows_execution WHERE id {among}"
+
+CLAIM_ONE = """
+UPDATE django_workflows_execution SET
+    crashes = crashes + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
+    status = 'running', claim = claim + 1, claimed_by = %s, wake_at = {lease}, awaiting = 0,
+    started_at = COALESCE(started_at, {now}), updated_at = {now}
+WHERE id = %s AND wake_at <= {now} AND requested = '' AND status IN ('pending', 'waiting', 'running')
+AND (workflow, version) IN ({served})
+RETURNING {columns}
+"""
+
+JOURNALS = """
+SELECT s.execution_id, s.id, s.key, s.seq, s.name, s.kind, s.status, s.output, s.error, s.attempts, s.lost,
+    s.deadline, s.match_keys, s.match_hash, s.child_id, s.created_at, s.started_at, s.completed_at
+FROM django_workflows_stepresult s JOIN django_workflows_execution e
+    ON e.id = s.execution_id AND e.generation = s.generation
+WHERE s.execution_id {among} AND s.superseded = 0 AND s.status <> 'forgotten' ORDER BY s.seq
+"""
+
+UNREAD = """
+SELECT execution_id, id, number, name, data, event_id, step_key, created_at FROM django_workflows_signal
+WHERE execution_id {among} AND consumed_at IS NULL ORDER BY number
+"""
+
+OUTCOMES = """
+SELECT id, workflow, status, output, error, reason FROM django_workflows_execution
+WHERE id {among} AND completed_at IS NOT NULL
+"""
+
+# Due rows that nobody here can execute would stand at the head of the queue for ever: they step back, the longer the
+# older they are. No attempt is used, and a worker that knows them takes them when they come round.
+DEFER = """
+WITH unknown AS MATERIALIZED (
+    SELECT id, created_at FROM django_workflows_execution
+    WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = ''
+    AND status IN ('pending', 'waiting', 'running') AND (workflow, version) NOT IN ({served})
+    ORDER BY wake_at LIMIT 1000 {lock}
+)
+UPDATE django_workflows_execution SET
+    crashes = crashes + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
+    claim = claim + CASE WHEN status = 'running' THEN 1 ELSE 0 END, claimed_by = NULL,
+    status = CASE WHEN status = 'running' THEN 'pending' ELSE status END, wake_at = {later}
+WHERE id IN (SELECT id FROM unknown)
+"""
+
+RELEASE = """
+UPDATE django_workflows_execution SET
+    status = 'pending', claim = claim + 1, claimed_by = NULL, wake_at = {now}, updated_at = {now},
+    crashes = crashes + %s
+WHERE id IN (SELECT id FROM django_workflows_execution WHERE claimed_by {among} AND status = 'running' {lock})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Appetite:
+    """What a worker can execute now: so many executions of these (workflow, version) pairs."""
+
+    served: tuple[tuple[str, int], ...]
+    limit: int
+
+
+def peek(cursor: CursorWrapper, dialect: Dialect, queues: Sequence[str], *, alone: bool = False) -> Peek:
+    """One statement: what is due where, when the next falls due, whether a verb waits to be carried out."""
+    places = [(queue, priority) for queue in queues for priority in PRIORITIES]
+    parameters = [value for place in places for value in place]
+    values = ", ".join(["(%s, %s)"] * len(places))
+    suspects = f"AND e.crashes >= {ALONE_AFTER}" if alone else ""
+    cursor.execute(PEEK.format(places=values, now=dialect.now(), suspects=suspects), parameters)
+    rows = cursor.fetchall()
+    due = {(row[0], row[1]): moment for row in rows if (moment := read_time(row[2])) is not None}
+    return Peek(due, rows[0][3] is not None, rows[0][4] is not None, clock.parse_sql_time(rows[0][5]))
+
+
+def claim(
+    cursor: CursorWrapper,
+    dialect: Dialect,
+    place: tuple[str, int],
+    appetite: Appetite,
+    *,
+    worker: UUID,
+    lease: float,
+    alone: bool = False,
+) -> list[Claimed]:
+    """Take at most `appetite.limit` due executions of one queue and priority, the longest due first."""
+    text = CLAIM.format(
+        now=dialect.now(),
+        lease=dialect.now(lease),
+        lock=dialect.lock,
+        columns=_CLAIMED,
+        served=_pairs(appetite.served),
+        suspects=f">= {ALONE_AFTER}" if alone else f"< {ALONE_AFTER}",
+    )
+    served = [value for pair in appetite.served for value in pair]
+    cursor.execute(text, [*place, *served, appetite.limit, store(dialect, worker)])
+    return [_claimed(row) for row in cursor.fetchall()]
+
+
+def claim_one(
+    cursor: CursorWrapper, dialect: Dialect, id: UUID, served: Sequence[tuple[str, int]], *, worker: UUID, lease: float
+) -> Claimed | None:
+    """Take this execution if it is due and its code is here. For drivers in the caller's process."""
+    if not served:
+        return None
+    text = CLAIM_ONE.format(now=dialect.now(), lease=dialect.now(lease), columns=_CLAIMED, served=_pairs(served))
+    pairs = [value for pair in served for value in pair]
+    cursor.execute(text, [store(dialect, worker), store(dialect, id), *pairs])
+    rows = cursor.fetchall()
+    return _claimed(rows[0]) if rows else None
+
+
+def claimed_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[Claimed]:
+    """Everything that a worker holds: reads back a claim whose commit is in doubt."""
+    cursor.execute(CLAIMED_BY.format(columns=_CLAIMED), [store(dialect, worker)])
+    return [_claimed(row) for row in cursor.fetchall()]
+
+
+def defer_unknown(
+    cursor: CursorWrapper, dialect: Dialect, place: tuple[str, int], served: Sequence[tuple[str, int]]
+) -> int:
+    """Let due executions that this worker has no code for step back; how many there were."""
+    text = DEFER.format(now=dialect.now(), lock=dialect.lock, served=_pairs(served), later=_later(dialect))
+    cursor.execute(text, [*place, *(value for pair in served for value in pair)])
+    return int(cursor.rowcount)
+
+
+def _later(dialect: Dialect) -> str:
+    """Two seconds from now for an execution that is young, half a minute for one that waits for minutes."""
+    steps = ((10, 2), (60, 10))
+    cases = " ".join(f"WHEN created_at > {dialect.now(-age)} THEN {dialect.now(pause)}" for age, pause in steps)
+    return f"CASE {cases} ELSE {dialect.now(30)} END"
+
+
+def release_all(
+    cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID], *, crashed: bool
+) -> int:
+    """Give back whatever these workers hold; as a crash when they died with it."""
+    among, parameters = dialect.among(workers)
+    text = RELEASE.format(now=dialect.now(), among=among, lock=dialect.lock)
+    cursor.execute(text, [int(crashed), *parameters])
+    return int(cursor.rowcount)
+
+
+def load(cursor: CursorWrapper, dialect: Dialect, batch: Sequence[Claimed]) -> list[Loaded]:
+    """Journals, unread messages and children's outcomes of a claimed batch: a fresh execution needs none of them."""
+    loaded = {claimed.id: Loaded(claimed=claimed) for claimed in batch}
+    if known := [claimed.id for claimed in batch if claimed.claim > 1]:
+        among, parameters = dialect.among(known)
+        cursor.execute(JOURNALS.format(among=among), parameters)
+        for row in cursor.fetchall():
+            loaded[read_uuid(row[0])].entries.append(read_entry(row[1:]))
+    if addressed := [claimed.id for claimed in batch if claimed.inbox]:
+        for id, unread in read_unread(cursor, dialect, addressed):
+            loaded[id].inbox.append(unread)
+    parents = {
+        entry.child_id: one
+        for one in loaded.values()
+        for entry in one.entries
+        if entry.child_id is not None and entry.status == "scheduled"
+    }
+    for outcome in read_outcomes(cursor, dialect, list(parents)):
+        parents[outcome.id].children[outcome.id] = outcome
+    return list(loaded.values())
+
+
+def read_unread(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID]) -> list[tuple[UUID, Unread]]:
+    """The unread messages of these executions, oldest first."""
+    among, parameters = dialect.among(ids)
+    cursor.execute(UNREAD.format(among=among), parameters)
+    return [(read_uuid(row[0]), _unread(row[1:])) for row in cursor.fetchall()]
+
+
+def read_outcomes(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID]) -> list[ChildOutcome]:
+    """Of these children, those that ended and how."""
+    if not ids:
+        return []
+    among, parameters = dialect.among(ids)
+    cursor.execute(OUTCOMES.format(among=among), parameters)
+    return [
+        ChildOutcome(id=read_uuid(id), workflow=workflow, status=status, output=output, error=error, reason=reason)
+        for id, workflow, status, output, error, reason in cursor.fetchall()
+    ]
+
+
+def _pairs(served: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(["(%s, %s)"] * len(served))
+
+
+def _claimed(row: Sequence[Any]) -> Claimed:
+    created, started, taken = read_time(row[15]), read_time(row[16]), read_time(row[17])
+    assert created is not None
+    assert started is not None
+    assert taken is not None
+    return Claimed(
+        id=read_uuid(row[0]),
+        workflow=row[1],
+        version=row[2],
+        generation=row[3],
+        input=row[4],
+        state=row[5],
+        queue=row[6],
+        key=row[7],
+        tags=row[8],
+        parent_id=read_uuid_or_none(row[9]),
+        claim=row[10],
+        inbox=row[11],
+        crashes=row[12],
+        deadline=read_time(row[13]),
+        expires_at=read_time(row[14]),
+        created_at=created,
+        started_at=started,
+        claimed_at=taken,
+    )
+
+
+def read_entry(row: Sequence[Any]) -> Entry:
+    created = read_time(row[14])
+    assert created is not None
+    return Entry(
+        id=read_uuid(row[0]),
+        key=row[1],
+        seq=row[2],
+        name=row[3],
+        kind=row[4],
+        status=row[5],
+        output=row[6],
+        error=row[7],
+        attempts=row[8],
+        lost=row[9],
+        deadline=read_time(row[10]),
+        match_keys=row[11],
+        match_hash=row[12],
+        child_id=read_uuid_or_none(row[13]),
+        created_at=created,
+        started_at=read_time(row[15]),
+        completed_at=read_time(row[16]),
+    )
+
+
+def _unread(row: Sequence[Any]) -> Unread:
+    created = read_time(row[6])
+    assert created is not None
+    return Unread(
+        id=read_uuid(row[0]),
+        number=row[1],
+        name=row[2],
+        data=row[3],
+        event_id=read_uuid_or_none(row[4]),
+        step_key=row[5],
+        created_at=created,
+    )

@@ -1,0 +1,239 @@
+"""The group commit: what many turns want stored, in one transaction.
+
+It first locks every row it touches, without waiting (a condition on `claim` inside the writing statement is not enough
+under READ COMMITTED: the check and another session's claim can cross), compares the claims, then writes. A row that
+somebody else has locked postpones the writes that need it and delays nobody else.
+
+`store()` is the pipeline; the statements stand in `statements.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import clock
+from django_workflows.engine import statements
+from django_workflows.engine.database import Dialect, read_uuid
+from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
+from django_workflows.models import FINISHED, Status
+
+FENCED = Receipt(verdict=Verdict.FENCED)
+POSTPONED = Receipt(verdict=Verdict.POSTPONED)
+
+_STATUS_AFTER = {
+    End.SUSPEND: Status.WAITING,
+    End.COMPLETE: Status.COMPLETED,
+    End.FAIL: Status.FAILED,
+    End.CANCEL: Status.CANCELLED,
+    End.PAUSE: Status.PAUSED,
+    End.RENEW: Status.PENDING,
+    End.RELEASE: Status.PENDING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A row of `execution` that this transaction holds."""
+
+    claim: int
+    status: str
+    requested: str
+    inbox: int
+
+
+def store(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> tuple[list[Receipt], datetime]:
+    """Store what may be stored; a receipt for each write, and the database's time. Inside one transaction."""
+    rows, now = lock(cursor, dialect, _touched(writes))
+    absent = _absent(cursor, dialect, _touched(writes), rows)
+    receipts = [judge(write, rows, absent) for write in writes]
+    stored = [write for write, receipt in zip(writes, receipts, strict=True) if receipt.verdict is Verdict.STORED]
+    if stored:
+        _store_journal(cursor, dialect, stored, rows)
+        _store_messages(cursor, dialect, stored)
+        _store_executions(cursor, dialect, stored, rows, now)
+        _notify_parents(cursor, dialect, stored)
+        _deliver_signals(cursor, dialect, stored, rows)
+    return receipts, now
+
+
+def lock(cursor: CursorWrapper, dialect: Dialect, ids: Iterable[UUID]) -> tuple[dict[UUID, Locked], datetime]:
+    """Lock the rows that nobody else has, and read the clock."""
+    among, parameters = dialect.among(ids)
+    cursor.execute(statements.LOCK.format(among=among, lock=dialect.lock, now=dialect.now()), parameters)
+    found = cursor.fetchall()
+    if not found:
+        cursor.execute(f"SELECT {dialect.now()}", [])
+        return {}, clock.parse_sql_time(cursor.fetchone()[0])
+    rows = {read_uuid(row[0]): Locked(row[1], row[2], row[3], row[4]) for row in found}
+    return rows, clock.parse_sql_time(found[0][5])
+
+
+def _touched(writes: Iterable[Write]) -> list[UUID]:
+    """Every row to lock, in one order for everybody."""
+    ids = set()
+    for write in writes:
+        ids.add(write.execution_id)
+        ids.update(signal.execution_id for signal in write.signals)
+        ids.update(write.cancelled)
+        if _finishes(write) and write.parent_id is not None:
+            ids.add(write.parent_id)
+    return sorted(ids)
+
+
+def _finishes(write: Write) -> bool:
+    return write.ending is not None and write.ending.end.is_final
+
+
+def _absent(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID], rows: dict[UUID, Locked]) -> set[UUID]:
+    """Of the rows that could not be locked, those that do not exist."""
+    missing = [id for id in ids if id not in rows]
+    if not missing:
+        return set()
+    among, parameters = dialect.among(missing)
+    cursor.execute(statements.EXISTING.format(among=among), parameters)
+    return set(missing) - {read_uuid(row[0]) for row in cursor.fetchall()}
+
+
+def judge(write: Write, rows: dict[UUID, Locked], absent: set[UUID]) -> Receipt:
+    """Whether a write may be stored, by the rows this transaction holds."""
+    if write.execution_id in absent:
+        return FENCED
+    needed = [write.execution_id, *(signal.execution_id for signal in write.signals), *write.cancelled]
+    if _finishes(write) and write.parent_id is not None:
+        needed.append(write.parent_id)
+    if any(id not in rows and id not in absent for id in needed):
+        return POSTPONED
+    row = rows[write.execution_id]
+    # a cancel that was typed as SQL beats whatever commits after it; a worker carries it out
+    if row.claim != write.claim or row.status != Status.RUNNING or row.requested == "cancel":
+        return FENCED
+    return Receipt(verdict=Verdict.STORED, inbox=row.inbox, requested=row.requested)
+
+
+def _store_journal(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked]) -> None:
+    entries = []
+    for write in writes:
+        chosen = list(write.entries.values())
+        if write.unless_moved and rows[write.execution_id].inbox == write.seen_inbox:
+            chosen += write.unless_moved.values()
+        entries += [statements.step_row(write, entry) for entry in chosen]
+    if entries:
+        statements.run(cursor, dialect, statements.UPSERT_STEPS, statements.STEP_COLUMNS, entries)
+    if forgotten := [id for write in writes for id in write.forgotten]:
+        among, parameters = dialect.among(forgotten)
+        cursor.execute(statements.FORGET_STEPS.format(among=among), parameters)
+
+
+def _store_messages(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]) -> None:
+    if children := [statements.execution_row(child) for write in writes for child in write.children]:
+        statements.run(cursor, dialect, statements.INSERT_CHILDREN, statements.CHILD_COLUMNS, children)
+    if events := [statements.event_row(event) for write in writes for event in write.events]:
+        statements.run(cursor, dialect, statements.INSERT_EVENTS, statements.EVENT_COLUMNS, events)
+    if cancelled := [id for write in writes for id in write.cancelled]:
+        among, parameters = dialect.among(cancelled)
+        cursor.execute(statements.CANCEL.format(among=among), parameters)
+    if consumed := [id for write in writes for id in write.consumed]:
+        among, parameters = dialect.among(consumed)
+        cursor.execute(statements.CONSUME_SIGNALS.format(among=among, now=dialect.now()), parameters)
+
+
+def _store_executions(
+    cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked], now: datetime
+) -> None:
+    finished = _count_finished_children(cursor, dialect, writes)
+    endings, touched = [], []
+    for write in writes:
+        row = rows[write.execution_id]
+        if write.ending is not None:
+            endings.append(ending_row(write, write.ending, row, finished[write.execution_id], now))
+        elif write.state is not None or (write.had_crashes and write.entries):
+            touched.append((write.execution_id, write.state, bool(write.entries)))
+    if endings:
+        statements.run(cursor, dialect, statements.END_TURNS, statements.ENDING_COLUMNS, endings)
+    if touched:
+        statements.run(cursor, dialect, statements.TOUCH, statements.TOUCH_COLUMNS, touched)
+
+
+def _count_finished_children(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]) -> Counter[UUID]:
+    """Children that finished before their parent's row was locked; later ones will find it waiting."""
+    awaited = [id for write in writes if write.ending is not None for id in write.ending.children]
+    if not awaited:
+        return Counter()
+    among, parameters = dialect.among(awaited)
+    cursor.execute(statements.FINISHED_CHILDREN.format(among=among), parameters)
+    return Counter({read_uuid(parent): count for parent, count in cursor.fetchall()})
+
+
+def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: datetime) -> tuple[Any, ...]:
+    """The columns of an execution after its turn."""
+    status, wake_at, awaiting = _STATUS_AFTER[ending.end], ending.deadline, 0
+    if ending.end is End.SUSPEND:
+        awaiting = max(ending.needed - finished, 0)
+        wake_at = _earliest(ending.deadline, write.deadline)
+        moved = row.inbox != write.seen_inbox and not ending.only_children
+        if moved or (ending.children and not awaiting):
+            wake_at = now
+    elif ending.end in {End.RENEW, End.RELEASE}:
+        wake_at = ending.deadline or now
+    elif ending.end is not End.PAUSE:
+        wake_at = None
+    if row.requested == "pause" and status in {Status.WAITING, Status.PENDING}:
+        status = Status.PAUSED
+    if status == Status.PAUSED:
+        wake_at = None
+    keeps_request = row.requested == "cancel" and status not in FINISHED
+    return (
+        write.execution_id,
+        status.value,
+        wake_at,
+        awaiting,
+        row.requested if keeps_request else "",
+        ending.reason if ending.reason or status is not Status.PAUSED else None,
+        ending.output,
+        ending.error,
+        write.state,
+        ending.input,
+        ending.current_step,
+        write.generation + (ending.end is End.RENEW),
+        now if status in FINISHED else None,
+        ending.end is not End.RELEASE,
+    )
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _notify_parents(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]) -> None:
+    """Tell each parent how many of its children finished: one update per parent and commit."""
+    counts = Counter(write.parent_id for write in writes if _finishes(write) and write.parent_id is not None)
+    tell_parents(cursor, dialect, counts)
+
+
+def tell_parents(cursor: CursorWrapper, dialect: Dialect, counts: Counter[UUID]) -> None:
+    """Wake the (locked) parents whose last awaited child finished."""
+    if counts:
+        statements.run(cursor, dialect, statements.CHILDREN_FINISHED, statements.COUNT_COLUMNS, list(counts.items()))
+
+
+def _deliver_signals(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked]) -> None:
+    """Number the messages by the inbox of their (locked) targets; one to nobody is dropped."""
+    numbers: Counter[UUID] = Counter()
+    signals = []
+    for signal in (signal for write in writes for signal in write.signals):
+        if (target := rows.get(signal.execution_id)) is None or target.status in FINISHED:
+            continue
+        numbers[signal.execution_id] += 1
+        signals.append(statements.signal_row(signal, target.inbox + numbers[signal.execution_id]))
+    if signals:
+        statements.run(cursor, dialect, statements.RECEIVE, statements.COUNT_COLUMNS, list(numbers.items()))
+        statements.run(cursor, dialect, statements.INSERT_SIGNALS, statements.SIGNAL_COLUMNS, signals)
+
+

@@ -1,0 +1,207 @@
+"""What the engine needs of a database beyond the ORM: dialects, and transactions that know their faults.
+
+Raw statements are written once, for all three engines; what differs stands here: how values become a table, how rows
+are locked, how values are stored. CockroachDB counts as PostgreSQL (`connection.vendor` is "cockroachdb").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import clock
+
+T = TypeVar("T")
+
+MAX_TRIES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table of values: its name and its type in PostgreSQL."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one database spells what the statements leave open."""
+
+    vendor: str
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.vendor == "sqlite"
+
+    @property
+    def lock(self) -> str:
+        """Suffix of a SELECT that locks the rows it can get at once. SQLite's writer holds the whole database."""
+        return "" if self.is_sqlite else "FOR NO KEY UPDATE SKIP LOCKED"
+
+    @property
+    def lock_waiting(self) -> str:
+        """Suffix of a SELECT that waits for the rows it locks."""
+        return "" if self.is_sqlite else "FOR NO KEY UPDATE"
+
+    def now(self, plus_seconds: float = 0.0) -> str:
+        """SQL for the database's present time plus a constant."""
+        return clock.sql_now(self.vendor, plus_seconds)
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+        """A query that yields `rows`, for `WITH r(…) AS ({table})`, and its parameters.
+
+        Arrays on PostgreSQL, so that the statement's text does not grow with the batch; VALUES on SQLite.
+        """
+        if self.is_sqlite:
+            line = f"({', '.join(['%s'] * len(columns))})"
+            values = [store(self, value) for row in rows for value in row]
+            return f"VALUES {', '.join([line] * len(rows))}", values
+        arrays = ", ".join(f"%s::{column.type}[]" for column in columns)
+        return f"SELECT * FROM unnest({arrays})", [list(values) for values in zip(*rows, strict=True)]
+
+    def among(self, values: Iterable[Any], type: str = "uuid") -> tuple[str, list[Any]]:
+        """The condition that follows a column which must be one of `values`, and its parameters."""
+        values = list(values)
+        if self.is_sqlite:
+            return f"IN ({', '.join(['%s'] * len(values))})", [store(self, value) for value in values]
+        return f"= ANY(%s::{type}[])", [values]
+
+    def as_json(self, column: str) -> str:
+        """SQL that turns a text column into what a JSON column stores."""
+        return column if self.is_sqlite else f"{column}::jsonb"
+
+
+def store(dialect: Dialect, value: Any) -> Any:
+    """A parameter as the database keeps it; SQLite has neither UUIDs nor times."""
+    if not dialect.is_sqlite:
+        return value
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    return value
+
+
+def read_uuid(value: Any) -> UUID:
+    """A UUID as a raw query returned it."""
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+def read_uuid_or_none(value: Any) -> UUID | None:
+    return None if value is None else read_uuid(value)
+
+
+def read_time(value: Any) -> datetime | None:
+    """A time as a raw query returned it."""
+    return None if value is None else clock.parse_sql_time(value)
+
+
+def dialect_of(connection: BaseDatabaseWrapper) -> Dialect:
+    """The dialect of a connection."""
+    return Dialect(connection.vendor)
+
+
+# SQLite has one writer. Waiting for it in Python is fair and cheap; waiting in SQLite is polling.
+_sqlite_writer = threading.RLock()
+
+
+@contextlib.contextmanager
+def writing(dialect: Dialect) -> Iterator[None]:
+    """Hold this process's turn to write; a no-op where the database serves many writers."""
+    if not dialect.is_sqlite:
+        yield
+        return
+    with _sqlite_writer:
+        yield
+
+
+class Fault(enum.Enum):
+    """What a database error means for the transaction that met it."""
+
+    RETRY = "rolled back for another's sake; the same again will do"
+    AMBIGUOUS = "nobody knows whether the commit took place; read back"
+    LOST = "the connection is gone, and nothing was committed"
+    DATA = "a value or a constraint; the same again will fail again"
+    OTHER = "anything else"
+
+
+_RETRYABLE = {"40001", "40P01", "55P03", "40000"}
+_CONNECTION_CLASSES = ("08", "57P")
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """The five letters of the SQL standard, or an empty text."""
+    for candidate in (error, error.__cause__):
+        if (state := getattr(candidate, "sqlstate", None)) is not None:
+            return str(state)
+    return ""
+
+
+def fault_of(error: DatabaseError | InterfaceError, *, at_commit: bool, usable: bool) -> Fault:
+    """Classify an error; `usable` says whether the connection still is."""
+    state = sqlstate_of(error)
+    if state == "40003":
+        return Fault.AMBIGUOUS
+    if state in _RETRYABLE or "database is locked" in str(error) or "database table is locked" in str(error):
+        return Fault.RETRY
+    if not usable or isinstance(error, InterfaceError) or state.startswith(_CONNECTION_CLASSES):
+        return Fault.AMBIGUOUS if at_commit else Fault.LOST
+    if isinstance(error, DataError | IntegrityError):
+        return Fault.DATA
+    return Fault.LOST if isinstance(error, OperationalError) and not state else Fault.OTHER
+
+
+class AmbiguousCommit(Exception):
+    """The connection was lost while the commit was under way; the caller reads back what became of it."""
+
+
+class ConnectionLost(Exception):
+    """The database cannot be reached, or the connection broke before the commit; nothing was written."""
+
+
+def _is_usable(connection: BaseDatabaseWrapper) -> bool:
+    raw = connection.connection
+    return raw is not None and not getattr(raw, "closed", False)
+
+
+def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
+    """Call `work` with a cursor in one transaction, again as a whole when the database asks for it.
+
+    Raises `AmbiguousCommit` and `ConnectionLost` (the connection is closed and will be renewed), and database errors
+    that trying again cannot mend. Inside somebody's transaction it is a savepoint and never tries again.
+    """
+    connection = connections[alias]
+    nested = connection.in_atomic_block
+    dialect = dialect_of(connection)
+    for tries in range(1, MAX_TRIES + 1):
+        at_commit = False
+        try:
+            with writing(dialect), transaction.atomic(using=alias):
+                with connection.cursor() as cursor:
+                    result = work(cursor)
+                at_commit = True
+            return result
+        except (DatabaseError, InterfaceError) as error:
+            if nested:
+                raise
+            fault = fault_of(error, at_commit=at_commit, usable=_is_usable(connection))
+            if fault in {Fault.AMBIGUOUS, Fault.LOST}:
+                connection.close()
+                raise (AmbiguousCommit if fault is Fault.AMBIGUOUS else ConnectionLost)(str(error)) from error
+            if fault is not Fault.RETRY or tries == MAX_TRIES:
+                raise
+        time.sleep(random.uniform(0, min(0.001 * 2**tries, 0.25)))
+    raise AssertionError("unreachable")

@@ -1,0 +1,55 @@
+"""`EAGER`: executions go on in the process that starts, signals or publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import connections
+
+from django_workflows import conf
+from django_workflows.clock import DatabaseNow
+from django_workflows.engine import dispatching, verbs
+from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.inline import InlineDriver
+from django_workflows.models import Execution, Signal, Status
+
+BATCH = 100
+
+
+class EagerDriver:
+    """Gives due executions their turns in the caller's thread, and those of their children."""
+
+    def drive(self, execution_id: UUID) -> None:
+        """Go on with an execution and its descendants until all have finished or wait for a moment or an input."""
+        driver = InlineDriver()
+        family = {execution_id}
+        while due := self._due(driver.alias, family):
+            progress = [driver.turn(id) for id in due]
+            carried_out = self._carry_out(driver.alias)
+            if not any(progress) and not carried_out:
+                return
+            family.update(due)
+
+    def dispatch(self, event_id: UUID) -> None:
+        """Deliver stored events, and go on with the executions that got this one."""
+        alias = conf.database()
+        while dispatching.dispatch(alias):
+            pass
+        receivers = Signal.objects.using(alias).filter(event_id=event_id, consumed_at=None)
+        for id in receivers.values_list("execution_id", flat=True):
+            self.drive(id)
+
+    def _due(self, alias: str, family: Iterable[UUID]) -> list[UUID]:
+        ids = list(family)
+        due = Execution.objects.using(alias).filter(
+            wake_at__lte=DatabaseNow(), status__in=(Status.PENDING, Status.WAITING), requested=""
+        )
+        mine, children = due.filter(id__in=ids), due.filter(parent_id__in=ids)
+        return [*mine.values_list("id", flat=True)[:BATCH], *children.values_list("id", flat=True)[:BATCH]]
+
+    def _carry_out(self, alias: str) -> bool:
+        dialect = dialect_of(connections[alias])
+        if not Execution.objects.using(alias).filter(requested__gt="").exists():
+            return False
+        return bool(transact(alias, lambda cursor: verbs.carry_out(cursor, dialect)))

@@ -1,0 +1,119 @@
+"""How a turn ends: from what the workflow's function returned or raised to the last write."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django_workflows import codec, conf
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import End, Ending
+from django_workflows.exceptions import DefinitionError, LimitExceeded, StepFailed
+from django_workflows.models import Event
+
+logger = logging.getLogger("django_workflows")
+
+SWALLOWED_LIMIT = 100
+MISMATCH = "code does not match the journal"
+
+
+def arguments_of(turn: Turn) -> tuple[list[Any], dict[str, Any]]:
+    """The input as the function takes it; text that is no JSON pauses the execution."""
+    fn, skip = turn.definition.signature_of
+    text = turn.claimed.input or "{}"
+    turn.read(text)
+    return codec.decode_arguments(fn, text, skip=skip)
+
+
+def fail_for_swallowing(turn: Turn) -> None:
+    """End an execution whose function will never return."""
+    error = DefinitionError(
+        f"Workflow {turn.definition.name!r} catches BaseException and goes on: it can neither be parked nor stopped. "
+        "Catch Exception instead, and let the rest pass."
+    )
+    logger.error("%s (execution %s; its thread is lost)", error, turn.claimed.id)
+    turn.set_ending(Ending(end=End.FAIL, error=codec.encode(codec.encode_exception(error)), reason=str(error)))
+    turn.committer.note(turn)
+
+
+def after_return(turn: Turn, value: Any) -> Ending | None:
+    """The ending when the function returned; None when the claim is lost."""
+    if turn.unwinding or turn.mismatch is not None:
+        if not turn.abandoned and turn.decided is None and turn.mismatch is None:
+            logger.warning(
+                "Workflow %s (%s) returned while it was being parked: it catches BaseException, or returns in a "
+                "`finally:`. What it returned is ignored.",
+                turn.claimed.workflow,
+                turn.claimed.id,
+            )
+        return after_unwinding(turn)
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        return after_error(
+            turn, DefinitionError(f"Workflow {turn.definition.name!r} returned a coroutine: declare it with `async def`.")
+        )
+    turn.journal.check_nothing_left()
+    try:
+        output, _ = codec.round_trip(
+            value,
+            codec.hint_of(turn.definition.signature_of[0]),
+            max_bytes=conf.max_payload_bytes(),
+            max_depth=conf.max_payload_depth(),
+        )
+    except Exception as error:
+        return after_error(turn, error)
+    return Ending(end=End.COMPLETE, output=output)
+
+
+def after_error(turn: Turn, error: BaseException) -> Ending | None:
+    """The ending when the function raised."""
+    if turn.unwinding or turn.mismatch is not None:
+        return after_unwinding(turn)
+    data = codec.encode_exception(error)
+    if isinstance(error, StepFailed):
+        data["step"] = error.key
+    if turn.definition.options.on_error == "pause" and not isinstance(error, LimitExceeded):
+        turn.log("error", "workflow failed", {"error": data})
+        return Ending(end=End.PAUSE, reason=f"{data['type']}: {data['message']}"[:1000])
+    return Ending(end=End.FAIL, error=codec.encode(data), reason=f"{data['type']}: {data['message']}"[:1000])
+
+
+def after_unwinding(turn: Turn) -> Ending | None:
+    """The ending when everything was made to unwind."""
+    if turn.abandoned:
+        return None
+    if turn.mismatch is not None:
+        return _after_mismatch(turn)
+    if turn.decided is not None:
+        return turn.decided
+    return turn.suspension()
+
+
+def _after_mismatch(turn: Turn) -> Ending:
+    """It may only be an old worker in a rolling deploy: left to others first, then paused with what was found."""
+    assert turn.mismatch is not None
+    since = turn.now() - timedelta(seconds=conf.mismatch_delay() * (conf.mismatch_releases() + 3) + 60)
+    releases = Event.objects.using(turn.alias).filter(
+        execution_id=turn.claimed.id, name=MISMATCH, created_at__gte=since
+    )
+    mismatch = turn.mismatch
+    data = {"step": mismatch.key, "expected": mismatch.expected, "found": mismatch.found}
+    turn.log("error", MISMATCH, data)
+    if releases.count() < conf.mismatch_releases():
+        later = turn.after(timedelta(seconds=conf.mismatch_delay()))
+        return Ending(end=End.RELEASE, deadline=later, reason=str(mismatch))
+    return Ending(end=End.PAUSE, reason=str(mismatch))
+
+
+def expired(turn: Turn) -> Ending | None:
+    """The ending of an execution that may not go on at all: past its deadline, or never started in time."""
+    claimed, now = turn.claimed, turn.now()
+    if claimed.expires_at is not None and claimed.claim == 1 and claimed.expires_at <= now:
+        return Ending(end=End.CANCEL, reason="expired")
+    if claimed.deadline is not None and claimed.deadline <= now:
+        error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {claimed.deadline}."}
+        return Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"])
+    return None

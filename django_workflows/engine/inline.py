@@ -1,0 +1,124 @@
+"""Turns in the caller's process and on the caller's connection: for `EAGER`, and for tests.
+
+There are no threads here: parallel branches run one after the other, and unwind at their waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import connections
+
+from django_workflows import conf
+from django_workflows.authoring.registry import registry
+from django_workflows.clock import DatabaseClock, monotonic
+from django_workflows.engine import claiming, lifecycle
+from django_workflows.engine.claiming import Loaded
+from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.loops import LoopTurn, task_factory
+from django_workflows.engine.storing import store_all
+from django_workflows.engine.threads import ThreadTurn
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import Ending, Verdict
+
+LEASE = 3600.0  # nobody extends it; it tells when a process has died in the middle
+MOST_POSTPONEMENTS = 1000
+
+
+class InlineCommitter:
+    """Stores a turn's write at once, in the caller's thread."""
+
+    def note(self, turn: Turn) -> None:
+        """Stored with the next flush."""
+
+    def flush(self, turn: Turn) -> None:
+        for _ in range(MOST_POSTPONEMENTS):
+            write = turn.take_write()
+            if write is None:
+                return
+            receipt = store_all(turn.alias, [write], turn.clock.sync)[0]
+            if receipt.verdict is Verdict.POSTPONED:
+                turn.put_back(write)
+                continue
+            turn.receive(write, receipt)
+            if receipt.verdict is Verdict.REFUSED:
+                lifecycle.announce(turn, lifecycle.refuse(turn, receipt))
+            return
+        raise TimeoutError(f"Execution {turn.claimed.id} is locked by another transaction.")
+
+
+class CallerThread:
+    """No further threads: branches run in the caller's, and so do bodies with a timeout."""
+
+    def try_branch(self, fn: Callable[[], None]) -> bool:
+        return False
+
+    def run_apart(self, fn: Callable[[], None]) -> None:
+        fn()
+
+
+class CallerLoop:
+    """An event loop beside the caller's thread, which alone uses the database."""
+
+    def __init__(self, committer: InlineCommitter) -> None:
+        self._committer = committer
+
+    def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
+        return sync_to_async(fn, thread_sensitive=True)()
+
+    def run_apart(self, fn: Callable[[], None]) -> None:
+        asyncio.get_running_loop().run_in_executor(None, fn)
+
+    def flush(self, turn: LoopTurn) -> Awaitable[None]:
+        return sync_to_async(self._committer.flush, thread_sensitive=True)(turn)
+
+
+class InlineDriver:
+    """Takes due executions and gives each a turn, here and now."""
+
+    def __init__(self, alias: str | None = None) -> None:
+        self.alias = alias or conf.database()
+        self.worker = uuid4()
+        self.committer = InlineCommitter()
+
+    def turn(self, id: UUID) -> bool:
+        """Give one execution a turn, if it is due and its code is here; whether it was."""
+        dialect = dialect_of(connections[self.alias])
+        served = [(name, version) for name, version, _ in registry.served()]
+        moment = monotonic()
+        claimed = transact(
+            self.alias,
+            lambda cursor: claiming.claim_one(cursor, dialect, id, served, worker=self.worker, lease=LEASE),
+        )
+        if claimed is None:
+            return False
+        loaded = transact(self.alias, lambda cursor: claiming.load(cursor, dialect, [claimed]))[0]
+        self._execute(loaded, DatabaseClock(claimed.claimed_at, moment))
+        return True
+
+    def _execute(self, loaded: Loaded, clock: DatabaseClock) -> None:
+        definition = registry.workflow(loaded.claimed.workflow, loaded.claimed.version)
+        common: dict[str, Any] = {"clock": clock, "committer": self.committer, "alias": self.alias}
+        if definition.is_async:
+            async_to_sync(self._execute_on_loop)(loaded, definition, common)
+            return
+        turn = ThreadTurn(loaded, definition, helpers=CallerThread(), **common)
+        self._conclude(turn, turn.run())
+
+    async def _execute_on_loop(self, loaded: Loaded, definition: Any, common: dict[str, Any]) -> None:
+        asyncio.get_running_loop().set_task_factory(task_factory)
+        turn = LoopTurn(loaded, definition, surroundings=CallerLoop(self.committer), **common)
+        ending = await turn.run()
+        await sync_to_async(self._conclude, thread_sensitive=True)(turn, ending)
+
+    def _conclude(self, turn: Turn, ending: Ending | None) -> None:
+        if ending is None or turn.abandoned:
+            return
+        turn.set_ending(ending)
+        self.committer.flush(turn)
+        if not turn.abandoned:
+            lifecycle.announce(turn, ending)

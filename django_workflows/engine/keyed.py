@@ -1,0 +1,38 @@
+"""Starting a child that has a key of its own.
+
+Such an INSERT may wait for another transaction that holds the key, so it must not stand in the group commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.authoring.doors import doors
+from django_workflows.engine.atomic import store_with
+from django_workflows.engine.journal import Entry
+from django_workflows.engine.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedStart:
+    """Starts the child, or attaches to the execution that holds its key, and stores the journal row with it."""
+
+    turn: Turn
+    entry: Entry
+    definition: WorkflowDefinition[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+    def __call__(self) -> Entry:
+        return store_with(self.turn, self._start)
+
+    def _start(self, cursor: CursorWrapper) -> Entry:
+        options = replace(self.definition.start_options, parent=self.turn.claimed.id)
+        child = doors.client.start(self.definition, self.args, self.kwargs, options)
+        return msgspec.structs.replace(self.entry, child_id=child.id)

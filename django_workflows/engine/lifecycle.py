@@ -1,0 +1,46 @@
+"""What happens around a turn: telling others how it ended, and failing what the database refuses."""
+
+from __future__ import annotations
+
+import logging
+
+from django.dispatch import Signal
+
+from django_workflows import codec, signals
+from django_workflows.engine.storing import store_all
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import End, Ending, Receipt
+from django_workflows.models import Execution
+
+logger = logging.getLogger("django_workflows")
+
+_SIGNALS: dict[End, Signal] = {
+    End.COMPLETE: signals.execution_completed,
+    End.FAIL: signals.execution_failed,
+    End.CANCEL: signals.execution_cancelled,
+    End.PAUSE: signals.execution_paused,
+}
+
+
+def announce(turn: Turn, ending: Ending) -> None:
+    """Send the Django signal of an ending that was stored."""
+    signal = _SIGNALS.get(ending.end)
+    if signal is None or not signal.has_listeners(Execution):
+        return
+    claimed = turn.claimed
+    answers = signal.send_robust(sender=Execution, execution_id=claimed.id, workflow=claimed.workflow)
+    for receiver, answer in answers:
+        if isinstance(answer, Exception):
+            logger.error("Receiver %r of %s failed", receiver, ending.end.name, exc_info=answer)
+
+
+def refuse(turn: Turn, receipt: Receipt) -> Ending:
+    """Fail an execution whose write the database refuses, so that it does not come back for ever."""
+    error = receipt.error or ValueError("The database refused a value.")
+    logger.error("Execution %s: the database refuses its data: %s", turn.claimed.id, error)
+    data = codec.encode_exception(error)
+    ending = Ending(end=End.FAIL, error=codec.encode(data), reason=f"The database refused a value: {error}"[:1000])
+    write = turn.empty_write()
+    write.ending = ending
+    store_all(turn.alias, [write])
+    return ending

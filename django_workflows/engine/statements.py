@@ -1,0 +1,273 @@
+"""The engine's raw statements on the hot path, by name, and the rows that feed them.
+
+Raw because the ORM can say none of them: a table of values joined in an UPDATE, `ON CONFLICT (id)` that makes a
+repeated commit harmless, SKIP LOCKED. Each is one text for SQLite, PostgreSQL and CockroachDB; `{table}` is the table
+of values (`Dialect.table`), `{among}` a condition on ids, `{now}` the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows.engine.database import Column, Dialect
+from django_workflows.engine.journal import Entry
+from django_workflows.engine.writes import NewEvent, NewExecution, NewSignal, Write
+
+# SQLite has no arrays; its values are parameters, and a statement has at most 32,766 of them
+SQLITE_PARAMETERS = 30_000
+
+
+def columns(**types: str) -> tuple[Column, ...]:
+    return tuple(Column(name, type) for name, type in types.items())
+
+
+def run(
+    cursor: CursorWrapper, dialect: Dialect, statement: str, of: Sequence[Column], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Execute a statement over a table of values, in as few calls as the database allows."""
+    size = SQLITE_PARAMETERS // len(of) if dialect.is_sqlite else 5_000
+    names = ", ".join(column.name for column in of)
+    for start in range(0, len(rows), size):
+        table, parameters = dialect.table(of, rows[start : start + size])
+        text = statement.format(table=table, columns=names, now=dialect.now(), tags=dialect.as_json("tags"))
+        cursor.execute(text, parameters)
+
+
+LOCK = """
+SELECT id, claim, status, requested, inbox, {now} FROM django_workflows_execution
+WHERE id {among} ORDER BY id {lock}
+"""
+
+EXISTING = "SELECT id FROM django_workflows_execution WHERE id {among}"
+
+STEP_COLUMNS = columns(
+    id="uuid",
+    execution_id="uuid",
+    generation="int",
+    key="text",
+    superseded="int",
+    seq="int",
+    name="text",
+    kind="text",
+    status="text",
+    input="text",
+    output="text",
+    error="text",
+    attempts="int",
+    lost="int",
+    deadline="timestamptz",
+    match_keys="text",
+    match_hash="text",
+    child_id="uuid",
+    claim="int",
+    created_at="timestamptz",
+    started_at="timestamptz",
+    completed_at="timestamptz",
+)
+
+# A row is written with its outcome; one that was open before (a wait, a back-off, a long body) is completed.
+UPSERT_STEPS = """
+WITH r({columns}) AS ({table})
+INSERT INTO django_workflows_stepresult ({columns})
+SELECT {columns} FROM r WHERE true
+ON CONFLICT (id) DO UPDATE SET
+    seq = excluded.seq, status = excluded.status, output = excluded.output, error = excluded.error,
+    attempts = excluded.attempts, lost = excluded.lost, deadline = excluded.deadline, claim = excluded.claim,
+    started_at = excluded.started_at, completed_at = excluded.completed_at
+"""
+
+
+def step_row(write: Write, entry: Entry) -> tuple[Any, ...]:
+    return (
+        entry.id,
+        write.execution_id,
+        write.generation,
+        entry.key,
+        0,
+        entry.seq,
+        entry.name,
+        entry.kind,
+        entry.status,
+        entry.input,
+        entry.output,
+        entry.error,
+        entry.attempts,
+        entry.lost,
+        entry.deadline,
+        entry.match_keys,
+        entry.match_hash,
+        entry.child_id,
+        write.claim,
+        entry.created_at,
+        entry.started_at,
+        entry.completed_at,
+    )
+
+
+FORGET_STEPS = "UPDATE django_workflows_stepresult SET status = 'forgotten' WHERE id {among}"
+
+CONSUME_SIGNALS = "UPDATE django_workflows_signal SET consumed_at = {now} WHERE id {among}"
+
+CHILD_COLUMNS = columns(
+    id="uuid",
+    workflow="text",
+    version="int",
+    input="text",
+    queue="text",
+    priority="int",
+    tags="text",
+    parent_id="uuid",
+    parent_close="text",
+    wake_at="timestamptz",
+    deadline="timestamptz",
+    expires_at="timestamptz",
+    created_at="timestamptz",
+)
+
+INSERT_CHILDREN = """
+WITH r({columns}) AS ({table})
+INSERT INTO django_workflows_execution (
+    id, workflow, version, input, queue, priority, tags, parent_id, parent_close, wake_at, deadline, expires_at,
+    created_at, updated_at, status, requested, generation, reason, current_step, key_released, claim, inbox, awaiting,
+    crashes
+)
+SELECT
+    id, workflow, version, input, queue, priority, {tags}, parent_id, parent_close, wake_at, deadline, expires_at,
+    created_at, created_at, 'pending', '', 0, '', '', false, 0, 0, 0, 0
+FROM r WHERE true
+ON CONFLICT (id) DO NOTHING
+"""
+
+
+def execution_row(child: NewExecution) -> tuple[Any, ...]:
+    return (
+        child.id,
+        child.workflow,
+        child.version,
+        child.input,
+        child.queue,
+        child.priority,
+        child.tags,
+        child.parent_id,
+        child.parent_close,
+        child.wake_at,
+        child.deadline,
+        child.expires_at,
+        child.created_at,
+    )
+
+
+EVENT_COLUMNS = columns(
+    id="uuid",
+    type="text",
+    name="text",
+    execution_id="uuid",
+    data="text",
+    event_id="text",
+    deliver_at="timestamptz",
+    created_at="timestamptz",
+)
+
+INSERT_EVENTS = """
+WITH r({columns}) AS ({table})
+INSERT INTO django_workflows_event ({columns}, source)
+SELECT {columns}, '' FROM r WHERE true
+ON CONFLICT DO NOTHING
+"""
+
+
+def event_row(event: NewEvent) -> tuple[Any, ...]:
+    return (
+        event.id,
+        event.type,
+        event.name,
+        event.execution_id,
+        event.data,
+        event.event_id,
+        None if event.execution_id else event.created_at,
+        event.created_at,
+    )
+
+
+SIGNAL_COLUMNS = columns(
+    id="uuid", execution_id="uuid", number="int", name="text", data="text", created_at="timestamptz"
+)
+
+INSERT_SIGNALS = """
+WITH r({columns}) AS ({table})
+INSERT INTO django_workflows_signal ({columns}, step_key)
+SELECT {columns}, '' FROM r WHERE true
+ON CONFLICT (id) DO NOTHING
+"""
+
+
+def signal_row(signal: NewSignal, number: int) -> tuple[Any, ...]:
+    return (signal.id, signal.execution_id, number, signal.name, signal.data, signal.created_at)
+
+
+CANCEL = "UPDATE django_workflows_execution SET requested = 'cancel' WHERE id {among} AND completed_at IS NULL"
+
+FINISHED_CHILDREN = """
+SELECT parent_id, count(*) FROM django_workflows_execution
+WHERE id {among} AND completed_at IS NOT NULL GROUP BY parent_id
+"""
+
+ENDING_COLUMNS = columns(
+    id="uuid",
+    status="text",
+    wake_at="timestamptz",
+    awaiting="int",
+    requested="text",
+    reason="text",
+    output="text",
+    error="text",
+    state="text",
+    input="text",
+    current_step="text",
+    generation="int",
+    completed_at="timestamptz",
+    progress="bool",
+)
+
+END_TURNS = """
+WITH r({columns}) AS ({table})
+UPDATE django_workflows_execution SET
+    status = r.status, wake_at = r.wake_at, awaiting = r.awaiting, requested = r.requested,
+    reason = COALESCE(r.reason, django_workflows_execution.reason),
+    output = r.output, error = r.error, state = COALESCE(r.state, django_workflows_execution.state),
+    input = COALESCE(r.input, django_workflows_execution.input), current_step = r.current_step,
+    generation = r.generation, completed_at = r.completed_at, claimed_by = NULL, updated_at = {now},
+    crashes = CASE WHEN r.progress THEN 0 ELSE django_workflows_execution.crashes END
+FROM r WHERE django_workflows_execution.id = r.id
+"""
+
+TOUCH_COLUMNS = columns(id="uuid", state="text", progress="bool")
+
+TOUCH = """
+WITH r({columns}) AS ({table})
+UPDATE django_workflows_execution SET
+    state = COALESCE(r.state, django_workflows_execution.state), updated_at = {now},
+    crashes = CASE WHEN r.progress THEN 0 ELSE django_workflows_execution.crashes END
+FROM r WHERE django_workflows_execution.id = r.id
+"""
+
+COUNT_COLUMNS = columns(id="uuid", number="int")
+
+CHILDREN_FINISHED = """
+WITH r({columns}) AS ({table})
+UPDATE django_workflows_execution SET
+    inbox = inbox + r.number,
+    awaiting = CASE WHEN awaiting > r.number THEN awaiting - r.number ELSE 0 END,
+    wake_at = CASE WHEN status = 'waiting' AND awaiting BETWEEN 1 AND r.number THEN {now} ELSE wake_at END
+FROM r WHERE django_workflows_execution.id = r.id AND completed_at IS NULL
+"""
+
+RECEIVE = """
+WITH r({columns}) AS ({table})
+UPDATE django_workflows_execution SET
+    inbox = inbox + r.number, wake_at = CASE WHEN status = 'waiting' THEN {now} ELSE wake_at END
+FROM r WHERE django_workflows_execution.id = r.id
+"""

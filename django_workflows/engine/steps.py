@@ -1,0 +1,138 @@
+"""Procedure of `ctx.do()`: attempts, back-off, and what happens when they are used up."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from django_workflows import codec
+from django_workflows.authoring import commands
+from django_workflows.authoring.current import CurrentStep
+from django_workflows.authoring.retry import BrokenPredicate, Retry, default_retry
+from django_workflows.engine.effects import Barrier, Deliver, Invoke, Outcome, Stop, TimerWait
+from django_workflows.engine.journal import Entry
+from django_workflows.engine.turn import Turn
+from django_workflows.exceptions import StepFailed
+
+Procedure = Generator[Any, Any, Any]
+
+
+def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: Entry | None) -> Procedure:
+    """Run a step until it has an outcome, or give the remembered one."""
+    if entry is not None and entry.is_final:
+        yield Deliver(entry.seq)
+        return outcome_of(turn, entry, command)
+    if entry is None:
+        entry = turn.new_entry(key, command.kind, command.name, status="pending", input=_input_of(command))
+    while True:
+        if entry.deadline is not None:
+            yield TimerWait(key, entry.deadline)
+        yield Barrier()
+        entry = _next_attempt(turn, scope, entry)
+        outcome = yield Invoke(command.step, command.args, command.kwargs, _current(turn, command, entry), entry)
+        if outcome.error is None:
+            entry = outcome.stored or turn.settle(
+                entry, "succeeded", output=outcome.text, error=None, deadline=None
+            )
+            yield Deliver(entry.seq)
+            return outcome.value
+        entry = _after_failure(turn, command, entry, outcome)
+        if entry.status == "pending":
+            yield Stop(key, None)
+        if entry.is_final:
+            yield Deliver(entry.seq)
+            return outcome_of(turn, entry, command, outcome.error)
+
+
+def outcome_of(turn: Turn, entry: Entry, command: commands.DoStep, cause: BaseException | None = None) -> Any:
+    """What the workflow gets to see of a finished step."""
+    if entry.status == "failed":
+        error = turn.read(entry.error)
+        raise StepFailed(command.name, error, entry.attempts, entry.key) from cause
+    if entry.status == "skipped" or entry.output is None:
+        return None
+    return turn.read(entry.output, codec.hint_of(command.step.fn))
+
+
+def _input_of(command: commands.DoStep) -> str | None:
+    """The arguments for people to read; what cannot be stored is left out, a step may take anything."""
+    if not command.args and not command.kwargs:
+        return None
+    try:
+        return codec.encode([list(command.args), dict(command.kwargs)] if command.kwargs else list(command.args))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _next_attempt(turn: Turn, scope: str, entry: Entry) -> Entry:
+    lost = turn.lost_attempts(scope, entry)
+    made = entry.attempts - (1 if entry.status == "running" else 0)
+    return msgspec.structs.replace(
+        entry, attempts=made + lost + 1, lost=entry.lost + lost, started_at=turn.now(), deadline=None
+    )
+
+
+def _current(turn: Turn, command: commands.DoStep, entry: Entry) -> CurrentStep:
+    claimed = turn.claimed
+
+    def report(progress: Any) -> None:
+        text = codec.encode(progress)
+        with turn.changed:
+            if (body := turn.in_flight.get(entry.key)) is not None:
+                body.progress = text
+
+    return CurrentStep(
+        execution_id=claimed.id,
+        workflow=claimed.workflow,
+        key=entry.key,
+        name=command.name,
+        attempt=entry.attempts,
+        idempotency_key=f"{claimed.id}-{claimed.generation}-{entry.key}",
+        last_progress=codec.decode(entry.output) if entry.output is not None else None,
+        report=report,
+    )
+
+
+def _after_failure(turn: Turn, command: commands.DoStep, entry: Entry, outcome: Outcome) -> Entry:
+    """Record a failed attempt: with the time of the next one, or as the step's outcome."""
+    assert outcome.error is not None
+    error = codec.encode_exception(outcome.error)
+    turn.log("error", command.name, {"step": entry.key, "attempt": entry.attempts, "error": error})
+    delay, broken = _delay(turn, command, entry, outcome.error)
+    if broken is not None:
+        error = codec.encode_exception(broken)
+    text = codec.encode(error)
+    if delay is not None:
+        waiting = msgspec.structs.replace(entry, status="scheduled", error=text, deadline=turn.after(delay))
+        return turn.record(waiting)
+    on_error = command.step.options.on_error or turn.definition.options.on_error
+    if on_error == "pause":
+        turn.pausing = f"Step {command.name!r} failed: {error['type']}: {error['message']}"
+        return turn.record(msgspec.structs.replace(entry, status="pending", error=text, deadline=None))
+    return turn.settle(entry, "skipped" if on_error == "continue" else "failed", error=text, deadline=None)
+
+
+def _delay(
+    turn: Turn, command: commands.DoStep, entry: Entry, error: BaseException
+) -> tuple[timedelta | None, BrokenPredicate | None]:
+    policy = command.step.options.retry or turn.definition.options.retry or default_retry()
+    on_error = command.step.options.on_error or turn.definition.options.on_error
+    failures = _failures_since_resume(policy, on_error, entry)
+    try:
+        delay = policy.next_delay(error, failures)
+        if delay is None and on_error == "retry" and policy.allows(error):
+            delay = policy.longest
+    except BrokenPredicate as broken:
+        return None, broken
+    return delay, None
+
+
+def _failures_since_resume(policy: Retry, on_error: str, entry: Entry) -> int:
+    """With `on_error="pause"` every resume grants all attempts again."""
+    failures = entry.failures
+    if on_error == "pause" and policy.max_attempts is not None:
+        return (failures - 1) % policy.max_attempts + 1
+    return failures

@@ -1,0 +1,90 @@
+"""Storing writes whatever the database does: retries, splits, and commits whose answer was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import DatabaseError, connections
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows.clock import monotonic
+from django_workflows.engine import committing
+from django_workflows.engine.claiming import CLAIM_STATE
+from django_workflows.engine.database import AmbiguousCommit, Dialect, dialect_of, read_uuid, transact
+from django_workflows.engine.writes import Receipt, Verdict, Write
+from django_workflows.models import Status
+
+
+def store_all(
+    alias: str, writes: Sequence[Write], sync: Callable[[datetime, float], None] = lambda now, moment: None
+) -> list[Receipt]:
+    """A receipt for each write. Raises `ConnectionLost`: then nothing was stored, and the same call may be repeated.
+
+    `sync` learns the database's time and the local moment before it was asked.
+    """
+    dialect = dialect_of(connections[alias])
+    try:
+        moment = monotonic()
+        receipts, now = transact(alias, lambda cursor: committing.store(cursor, dialect, writes))
+    except AmbiguousCommit:
+        return _after_ambiguity(alias, dialect, writes, sync)
+    except DatabaseError as error:
+        if len(writes) == 1:
+            return [Receipt(verdict=Verdict.REFUSED, error=error)]
+        half = len(writes) // 2
+        return store_all(alias, writes[:half], sync) + store_all(alias, writes[half:], sync)
+    sync(now, moment)
+    return receipts
+
+
+def _after_ambiguity(
+    alias: str, dialect: Dialect, writes: Sequence[Write], sync: Callable[[datetime, float], None]
+) -> list[Receipt]:
+    """Find out what was stored: a turn that has ended under its own claim was; the rest is stored again.
+
+    Rows are found by their ids, so storing them twice changes nothing; only what counts up must not be repeated.
+    """
+    while True:
+        try:
+            applied = transact(alias, lambda cursor: _applied(cursor, dialect, writes))
+            break
+        except AmbiguousCommit:
+            continue
+    left = [write for write in writes if write.execution_id not in applied]
+    again = dict(zip((write.execution_id for write in left), store_all(alias, left, sync) if left else [], strict=True))
+    stored = Receipt(verdict=Verdict.STORED)
+    return [again.get(write.execution_id, stored) for write in writes]
+
+
+def _applied(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> set[UUID]:
+    among, parameters = dialect.among([write.execution_id for write in writes])
+    cursor.execute(CLAIM_STATE.format(among=among), parameters)
+    states = {read_uuid(id): (claim, status) for id, claim, status in cursor.fetchall()}
+    ended = {
+        write.execution_id
+        for write in writes
+        if write.ending is not None
+        and (state := states.get(write.execution_id)) is not None
+        and state[0] == write.claim
+        and state[1] != Status.RUNNING
+    }
+    marks = {row_id: write.execution_id for write in writes if (row_id := _mark_of(write)) is not None}
+    return ended | {marks[id] for id in _existing(cursor, dialect, writes)}
+
+
+def _mark_of(write: Write) -> UUID | None:
+    """A row that exists only if this write was stored: sent messages are counted, so they must not be sent twice."""
+    if write.signals:
+        return write.signals[0].id
+    return None
+
+
+def _existing(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> list[UUID]:
+    ids = [id for write in writes if (id := _mark_of(write)) is not None]
+    if not ids:
+        return []
+    among, parameters = dialect.among(ids)
+    cursor.execute(f"SELECT id FROM django_workflows_signal WHERE id {among}", parameters)
+    return [read_uuid(row[0]) for row in cursor.fetchall()]

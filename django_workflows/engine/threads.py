@@ -1,0 +1,386 @@
+"""Turns of `def` workflows: the function runs in a thread, its parallel branches in further ones.
+
+`ThreadTurn` acts out the effects that procedures yield. Who may go on is counted in `_active`: the threads of this turn
+that are not waiting. When none is left and no wait has come to anything, the turn unwinds and the execution is parked.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from django_workflows import codec
+from django_workflows.authoring import commands
+from django_workflows.authoring.context import ChildHandle, Context
+from django_workflows.engine import bodies, effects, endings
+from django_workflows.engine.branching import Failure
+from django_workflows.engine.journal import Scope, branch_prefix
+from django_workflows.engine.procedures import procedure_for
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import Ending
+from django_workflows.exceptions import Abandoned, ContextMisuse, ControlFlow, NonDeterminism, Parked
+
+
+class Helpers(Protocol):
+    """Where a turn gets further threads: for branches, and for bodies that have a timeout."""
+
+    def try_branch(self, fn: Callable[[], None]) -> bool:
+        """Run `fn` in a branch thread, unless none is free."""
+
+    def run_apart(self, fn: Callable[[], None]) -> None:
+        """Run `fn` in a thread that may be left behind."""
+
+
+class Lane:
+    """One line of control: its scope, its thread, and whether it unwinds at waits because others need its thread."""
+
+    __slots__ = ("in_body", "inline", "parked", "scope", "thread")
+
+    def __init__(self, scope: Scope, *, inline: bool) -> None:
+        self.scope, self.inline = scope, inline
+        self.thread = threading.get_ident()
+        self.in_body = self.parked = False
+
+
+class ThreadTurn(Turn):
+    """A turn whose function runs in the calling thread."""
+
+    helpers: Helpers
+
+    def __init__(self, *args: Any, helpers: Helpers, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.helpers = helpers
+        self._active = 1
+        self._blocked: dict[str, effects.Wait] = {}  # waits that a thread sits in
+        self._crews: list[Crew] = []
+        self._closed: set[str] = set()  # scopes of branches that lost a race
+
+    def run(self) -> Ending | None:
+        """Call the workflow's function; how the turn ends, or None when the claim was lost."""
+        if (ending := endings.expired(self)) is not None:
+            return ending
+        try:
+            args, kwargs = endings.arguments_of(self)
+            value = self.definition.fn(self.context(Lane(Scope(), inline=False)), *args, **kwargs)
+            return endings.after_return(self, value)
+        except NonDeterminism as mismatch:
+            self.mismatch = self.mismatch or mismatch
+            return endings.after_unwinding(self)
+        except ControlFlow:
+            return endings.after_unwinding(self)
+        except bodies.NOT_FAILURES:
+            raise
+        except BaseException as error:
+            return endings.after_error(self, error)
+        finally:
+            self.unwinding = self.has_ended = True
+
+    def context(self, lane: Lane) -> Context:
+        return Context(partial(self.perform, lane), self.info, self.state)
+
+    # acting out commands
+
+    def perform(self, lane: Lane, command: commands.Command) -> Any:
+        """Carry out one call of `ctx`."""
+        self._check_usable(lane)
+        key = lane.scope.next_key()
+        try:
+            answer = self._drive(lane, procedure_for(self, lane.scope.prefix, key, command))
+        except NonDeterminism as mismatch:
+            self._unwind(mismatch)
+            raise
+        if isinstance(command, commands.StartChild) and not command.wait:
+            return ChildHandle(partial(self.perform, lane), key, answer.child_id)
+        return answer
+
+    def _drive(self, lane: Lane, procedure: Any) -> Any:
+        send, answer = procedure.send, None
+        while True:
+            try:
+                effect = send(answer)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                answer, send = ACTIONS[type(effect)](self, lane, effect), procedure.send
+            except BaseException as error:
+                answer, send = error, procedure.throw
+
+    def _check_usable(self, lane: Lane) -> None:
+        if self.has_ended:
+            raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")
+        if threading.get_ident() != lane.thread:
+            raise ContextMisuse("ctx belongs to the thread of its workflow or branch; give each branch its own: ctx.gather.")
+        if lane.in_body:
+            raise ContextMisuse("ctx cannot be used inside a step; call ctx from the workflow function.")
+        if self.unwinding or lane.parked or self._is_closed(lane):
+            self._count_swallowed()
+            raise Abandoned if self.abandoned else Parked
+
+    def _is_closed(self, lane: Lane) -> bool:
+        return bool(self._closed) and any(lane.scope.prefix.startswith(prefix) for prefix in self._closed)
+
+    def _count_swallowed(self) -> None:
+        """A function that catches BaseException in a loop never ends: its execution fails, its thread is slowed."""
+        self.swallowed += 1
+        if self.swallowed == endings.SWALLOWED_LIMIT:
+            endings.fail_for_swallowing(self)
+        if self.swallowed >= endings.SWALLOWED_LIMIT:
+            time.sleep(1)
+
+    def _unwind(self, mismatch: NonDeterminism | None = None) -> None:
+        with self.changed:
+            self.mismatch = self.mismatch or mismatch
+            self.unwinding = True
+            self.changed.notify_all()
+
+    # acting out effects
+
+    def _barrier(self, lane: Lane, effect: effects.Barrier) -> None:
+        if self.pausing is not None:
+            self._wait(lane, effects.Stop("", None))
+        self._store(lane)
+
+    def _confirm(self, lane: Lane, effect: effects.Confirm) -> bool:
+        self._store(lane)
+        if self.was_stored(effect.entry_id):
+            return True
+        bodies.refresh(self)
+        return False
+
+    def _store(self, lane: Lane) -> None:
+        """Wait until all that was recorded is stored."""
+        self.publish_state()
+        mark = self.mark
+        if not self.is_stored(mark):
+            self.committer.flush(self)
+            with self.changed:
+                while not self.is_stored(mark) and not self.abandoned:
+                    self.changed.wait()
+        if self.abandoned:
+            raise Abandoned
+        if self.unwinding or self._is_closed(lane):
+            raise Parked
+
+    def _invoke(self, lane: Lane, effect: effects.Invoke) -> effects.Outcome:
+        self.enter(effect.entry)
+        lane.in_body = True
+        try:
+            if effect.step.options.timeout is not None and not effect.step.is_async:
+                return self._invoke_apart(effect)
+            return bodies.call_sync(self, effect)
+        finally:
+            lane.in_body = False
+            self.leave(effect.entry.key)
+            if self._is_closed(lane):
+                raise Parked
+
+    def _invoke_apart(self, effect: effects.Invoke) -> effects.Outcome:
+        """A `def` body cannot be stopped: it runs in a thread that is left behind when its time is up."""
+        attempt = bodies.Attempt(self, effect)
+        self.helpers.run_apart(bodies.in_context(attempt.run))
+        return attempt.result(bodies.seconds_of(effect))
+
+    def _deliver(self, lane: Lane, effect: effects.Deliver) -> None:
+        """Threads get their results when they have them."""
+
+    def _query(self, lane: Lane, effect: effects.Query) -> Any:
+        return effect.fn()
+
+    def _iterate(self, lane: Lane, effect: effects.Iterate) -> Any:
+        inner = Lane(Scope(effect.prefix), inline=lane.inline)
+        return effect.body(self.context(inner), *effect.args)
+
+    # waiting
+
+    def _wait(self, lane: Lane, wait: effects.Wait) -> Any:
+        """Block while other threads of this turn go on; unwind when none does."""
+        with self.changed:
+            if (found := self.resolve(wait)) is not None and not self.unwinding:
+                return found
+            self.waits[wait.key] = wait
+            if lane.inline:
+                lane.parked = True
+                raise Parked
+            self.committer.note(self)
+            self._blocked[wait.key] = wait
+            found = self._block(lambda: self._is_closed(lane) or self.resolve(wait) or None, partial(self._seconds_until, wait))
+            del self._blocked[wait.key]
+            if self.unwinding:
+                raise Abandoned if self.abandoned else Parked
+            self.waits.pop(wait.key, None)
+            if self._is_closed(lane):
+                raise Parked
+            return found
+
+    def _seconds_until(self, wait: effects.Wait) -> float | None:
+        return None if wait.deadline is None else max((wait.deadline - self.now()).total_seconds(), 0.001)
+
+    def _block(self, ready: Callable[[], Any], seconds: Callable[[], float | None]) -> Any:
+        """Give up activity until `ready()` is not None; the last active thread makes the turn unwind."""
+        self._active -= 1
+        try:
+            while True:
+                if self.unwinding:
+                    return None
+                if (found := ready()) is not None:
+                    return found
+                if self._active == 0 and not self._something_is_ready():
+                    self._unwind()
+                    return None
+                self.changed.wait(seconds())
+        finally:
+            self._active += 1
+
+    def _something_is_ready(self) -> bool:
+        """Whether another blocked thread is about to go on."""
+        resolved = any(self.resolve(wait) is not None for wait in self._blocked.values())
+        return resolved or any(crew.is_ready for crew in self._crews)
+
+    # branches
+
+    def _branches(self, lane: Lane, effect: effects.Branches) -> Any:
+        if effect.only is not None:
+            return {effect.only: self._run_branch(lane, effect, effect.only, inline=lane.inline)}
+        crew = Crew(self, lane, effect)
+        with self.changed:
+            self._crews.append(crew)
+        try:
+            return crew.work()
+        finally:
+            with self.changed:
+                self._crews.remove(crew)
+
+    def _run_branch(self, lane: Lane, effect: effects.Branches, index: int, *, inline: bool) -> Any:
+        """The result of a branch, or a `Failure`; control flow propagates."""
+        branch = effect.branches[index]
+        inner = Lane(Scope(branch_prefix(effect.key, index)), inline=inline)
+        try:
+            if isinstance(branch, ChildHandle):
+                return self.perform(inner, commands.WaitForChild("", branch._key))
+            return branch(self.context(inner))
+        except bodies.NOT_FAILURES:
+            raise
+        except BaseException as error:
+            return Failure(error)
+
+    def close_branches(self, effect: effects.Branches, winner: int) -> None:
+        with self.changed:
+            self._closed.update(
+                branch_prefix(effect.key, index) for index in range(len(effect.branches)) if index != winner
+            )
+            for key in [key for key in self.waits if any(key.startswith(prefix) for prefix in self._closed)]:
+                del self.waits[key]
+            self.changed.notify_all()
+
+
+class Crew:
+    """The threads that work on one gather or race, and what they brought."""
+
+    def __init__(self, turn: ThreadTurn, lane: Lane, effect: effects.Branches) -> None:
+        self.turn, self.lane, self.effect = turn, lane, effect
+        self.todo = deque(range(len(effect.branches)))
+        self.results: dict[int, Any] = {}
+        self.order: list[int] = []
+        self.parked = 0
+        self.working = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the one who waits for the crew may go on."""
+        if self.effect.race and self.order:
+            return True
+        return self.working == 0 and not self.todo and not self.parked
+
+    def work(self) -> Any:
+        """Hire threads, take a share of the branches, wait for the rest."""
+        self._hire()
+        self._take_share()
+        if self.lane.inline and not self.is_ready:
+            self.lane.parked = True
+            raise Parked
+        with self.turn.changed:
+            self.turn._block(lambda: self.is_ready or None, lambda: None)
+            if not self.is_ready:
+                raise Abandoned if self.turn.abandoned else Parked
+            return self._result()
+
+    def _hire(self) -> None:
+        wanted = min(len(self.todo), self.effect.concurrency or len(self.todo))
+        if self.lane.inline:
+            return
+        for _ in range(wanted):
+            with self.turn.changed:
+                self.working += 1
+                self.turn._active += 1
+            if not self.turn.helpers.try_branch(bodies.in_context(self._serve)):
+                with self.turn.changed:
+                    self.working -= 1
+                    self.turn._active -= 1
+                return
+
+    def _serve(self) -> None:
+        """A hired thread: one branch after the other."""
+        try:
+            while (index := self._next()) is not None:
+                self._do(index, inline=False)
+        except ControlFlow:
+            pass
+        finally:
+            with self.turn.changed:
+                self.working -= 1
+                self.turn._active -= 1
+                self.turn.changed.notify_all()
+
+    def _take_share(self) -> None:
+        """What no thread was free for runs here, and unwinds at waits."""
+        limit = self.effect.concurrency
+        if self.working and limit is not None:
+            return
+        while (limit is None or self.parked < limit) and (index := self._next()) is not None:
+            try:
+                self._do(index, inline=True)
+            except Parked:
+                if self.turn.unwinding:
+                    raise
+                self.parked += 1
+
+    def _next(self) -> int | None:
+        with self.turn.changed:
+            decided = self.effect.race and self.order
+            return self.todo.popleft() if self.todo and not decided and not self.turn.unwinding else None
+
+    def _do(self, index: int, *, inline: bool) -> None:
+        result = self.turn._run_branch(self.lane, self.effect, index, inline=inline)
+        with self.turn.changed:
+            self.results[index] = result
+            self.order.append(index)
+            self.turn.changed.notify_all()
+
+    def _result(self) -> Any:
+        if self.effect.race:
+            winner = self.order[0]
+            self.turn.close_branches(self.effect, winner)
+            return winner, self.results[winner]
+        return [self.results[index] for index in range(len(self.effect.branches))]
+
+
+Action = Callable[[ThreadTurn, Lane, Any], Any]
+
+ACTIONS: dict[type[effects.Effect], Action] = {
+    effects.Barrier: ThreadTurn._barrier,
+    effects.Confirm: ThreadTurn._confirm,
+    effects.Invoke: ThreadTurn._invoke,
+    effects.Deliver: ThreadTurn._deliver,
+    effects.Query: ThreadTurn._query,
+    effects.Iterate: ThreadTurn._iterate,
+    effects.Branches: ThreadTurn._branches,
+    effects.TimerWait: ThreadTurn._wait,
+    effects.MessageWait: ThreadTurn._wait,
+    effects.ChildWait: ThreadTurn._wait,
+    effects.Stop: ThreadTurn._wait,
+}
+

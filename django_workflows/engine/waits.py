@@ -1,0 +1,121 @@
+"""Procedures of the waits: sleeps, signals, events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django_workflows import codec
+from django_workflows.authoring import commands
+from django_workflows.authoring.values import Message
+from django_workflows.engine import dispatching
+from django_workflows.engine.claiming import Unread
+from django_workflows.engine.effects import Barrier, Confirm, Deliver, MessageWait, Query, TimerWait
+from django_workflows.engine.journal import Entry
+from django_workflows.engine.steps import Procedure
+from django_workflows.engine.turn import LATEST, Turn
+
+
+def sleep(turn: Turn, scope: str, key: str, command: commands.Sleep, entry: Entry | None) -> Procedure:
+    """Wait for a deadline that is fixed when the call is first reached."""
+    if entry is None:
+        entry = turn.new_entry(key, command.kind, command.name, deadline=_until(turn, command))
+        if not _has_passed(turn, entry):
+            turn.record(entry)
+    if not entry.is_final:
+        if not _has_passed(turn, entry):
+            yield TimerWait(key, entry.deadline)
+        entry = turn.settle(entry, "succeeded")
+    yield Deliver(entry.seq)
+
+
+def _until(turn: Turn, command: commands.Sleep) -> datetime:
+    if command.until is not None:
+        return min(command.until, LATEST)
+    return turn.after(command.duration or timedelta())
+
+
+def _has_passed(turn: Turn, entry: Entry) -> bool:
+    return entry.deadline is not None and entry.deadline <= turn.now()
+
+
+def wait_for_signal(
+    turn: Turn, scope: str, key: str, command: commands.WaitForSignal, entry: Entry | None
+) -> Procedure:
+    """Consume the oldest unread message of this name, or wait for one."""
+    if entry is None:
+        entry = turn.new_entry(key, command.kind, command.name, deadline=_deadline(turn, command.timeout))
+    if not entry.is_final:
+        entry = yield from _receive(turn, entry, MessageWait(key, entry.deadline, command.name, False))
+    yield Deliver(entry.seq)
+    return _message(turn, entry)
+
+
+def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEvent, entry: Entry | None) -> Procedure:
+    """Wait for an event that is dispatched after this wait was stored, or was published within the lookback."""
+    if entry is None:
+        entry = _open_event_wait(turn, key, command)
+        if command.lookback is not None:
+            yield Barrier()
+            search = dispatching.Lookback(turn.alias, turn.claimed.id, key, command.name, command.match, command.lookback)
+            if (found := (yield Query(search))) is not None:
+                turn.feed(found.number, [found], [])
+    if not entry.is_final:
+        entry = yield from _receive(turn, entry, MessageWait(key, entry.deadline, command.name, True))
+    yield Deliver(entry.seq)
+    return _message(turn, entry)
+
+
+def _open_event_wait(turn: Turn, key: str, command: commands.WaitForEvent) -> Entry:
+    """The row that the dispatcher finds by the event's name and the hash of what must match."""
+    match = dict(command.match)
+    return turn.record(
+        turn.new_entry(
+            key,
+            command.kind,
+            command.name,
+            deadline=_deadline(turn, command.timeout),
+            input=codec.encode({"label": command.label, "match": match}),
+            match_keys=dispatching.keys_of(match),
+            match_hash=codec.match_hash(match),
+        )
+    )
+
+
+def _deadline(turn: Turn, timeout: timedelta | None) -> datetime | None:
+    return None if timeout is None else turn.after(timeout)
+
+
+def _receive(turn: Turn, entry: Entry, wait: MessageWait) -> Procedure:
+    """The final entry of a wait: a message, or the timeout if nothing has arrived when that is stored."""
+    if turn.resolve(wait) is None and turn.journal.get(entry.key) is None:
+        turn.record(entry)
+    while True:
+        found = yield wait
+        if isinstance(found, Unread):
+            return _take(turn, entry, found)
+        proposed = turn.settle_unless_moved(entry, "succeeded")
+        if (yield Confirm(proposed.id)):
+            return proposed
+
+
+def _take(turn: Turn, entry: Entry, unread: Unread) -> Entry:
+    message = {
+        "name": unread.name,
+        "data": None if unread.data is None else codec.decode(unread.data),
+        "id": str(unread.event_id or unread.id),
+        "sent_at": unread.created_at.isoformat(),
+    }
+    turn.consume(unread)
+    return turn.settle(entry, "succeeded", output=codec.encode(message, max_bytes=2 * codec.MAX_BYTES))
+
+
+def _message(turn: Turn, entry: Entry) -> Message | None:
+    """What the workflow gets: the message, or None after a timeout."""
+    if entry.output is None:
+        return None
+    data: Mapping[str, Any] = turn.read(entry.output)
+    sent_at = datetime.fromisoformat(data["sent_at"])
+    return Message(name=data["name"], data=data["data"], id=UUID(data["id"]), sent_at=sent_at)

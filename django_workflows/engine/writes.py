@@ -1,0 +1,122 @@
+"""What a turn wants stored: values that the committer turns into rows."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from django_workflows.engine.journal import Entry
+
+
+class NewExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """A child to be started. Times count from the commit's clock."""
+
+    id: UUID
+    workflow: str
+    version: int
+    input: str
+    queue: str
+    priority: int
+    tags: str | None
+    parent_id: UUID
+    parent_close: str
+    wake_at: datetime
+    deadline: datetime | None
+    expires_at: datetime | None
+    created_at: datetime
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the log: published (no execution) or about an execution."""
+
+    id: UUID
+    type: str
+    name: str
+    execution_id: UUID | None
+    data: str | None
+    event_id: str | None = None
+    created_at: datetime
+
+
+class NewSignal(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to another execution."""
+
+    id: UUID
+    execution_id: UUID
+    name: str
+    data: str | None
+    created_at: datetime
+
+
+class End(enum.Enum):
+    """How a turn ends."""
+
+    SUSPEND = "suspend"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RENEW = "continue as new"
+    RELEASE = "release"
+
+    @property
+    def is_final(self) -> bool:
+        return self in {End.COMPLETE, End.FAIL, End.CANCEL}
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """The last write of a turn. `deadline` is when to look again; `needed` of `children` must finish before."""
+
+    end: End
+    deadline: datetime | None = None
+    children: tuple[UUID, ...] = ()
+    needed: int = 0
+    only_children: bool = False
+    output: str | None = None
+    error: str | None = None
+    reason: str = ""
+    input: str | None = None
+    current_step: str = ""
+
+
+class Write(msgspec.Struct, kw_only=True):
+    """All that one turn has to store in one commit. `unless_moved` guards entries decided by an inbox's silence."""
+
+    execution_id: UUID
+    claim: int
+    generation: int
+    parent_id: UUID | None
+    deadline: datetime | None
+    seen_inbox: int
+    had_crashes: bool
+    entries: dict[UUID, Entry] = msgspec.field(default_factory=dict)
+    unless_moved: dict[UUID, Entry] = msgspec.field(default_factory=dict)
+    forgotten: list[UUID] = msgspec.field(default_factory=list)
+    children: list[NewExecution] = msgspec.field(default_factory=list)
+    events: list[NewEvent] = msgspec.field(default_factory=list)
+    signals: list[NewSignal] = msgspec.field(default_factory=list)
+    consumed: list[UUID] = msgspec.field(default_factory=list)
+    cancelled: list[UUID] = msgspec.field(default_factory=list)  # children of branches that lost a race
+    state: str | None = None
+    ending: Ending | None = None
+
+
+class Verdict(enum.Enum):
+    """What became of a write."""
+
+    STORED = "stored"
+    FENCED = "somebody else has the execution; nothing was stored"
+    POSTPONED = "a row was locked; to be tried again"
+    REFUSED = "the database refuses a value of it; nothing was stored"
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The committer's answer to one write."""
+
+    verdict: Verdict
+    inbox: int = 0
+    requested: str = ""
+    error: Exception | None = None

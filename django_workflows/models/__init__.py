@@ -1,0 +1,35 @@
+"""The facts: what the engine stores."""
+
+from django_workflows.models.doors import doors
+from django_workflows.models.events import Event, EventType, Signal
+from django_workflows.models.executions import Execution, ExecutionQuerySet
+from django_workflows.models.statuses import FINISHED, UNFINISHED, Requested, Status, allowed_verbs, transition
+from django_workflows.models.steps import OPEN_STEPS, RETIRED_STEPS, StepKind, StepResult, StepStatus
+from django_workflows.models.triggers import Trigger, TriggerType
+from django_workflows.models.workers import Worker
+from django_workflows.models.workflows import Workflow, WorkflowVersion
+
+__all__ = [
+    "FINISHED",
+    "OPEN_STEPS",
+    "RETIRED_STEPS",
+    "UNFINISHED",
+    "Event",
+    "EventType",
+    "Execution",
+    "ExecutionQuerySet",
+    "Requested",
+    "Signal",
+    "Status",
+    "StepKind",
+    "StepResult",
+    "StepStatus",
+    "Trigger",
+    "TriggerType",
+    "Worker",
+    "Workflow",
+    "WorkflowVersion",
+    "allowed_verbs",
+    "doors",
+    "transition",
+]

@@ -1,0 +1,69 @@
+"""The status of an execution: one enum, one transition table, one function that applies it."""
+
+from __future__ import annotations
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+from django_workflows.exceptions import TransitionError
+
+
+class Status(TextChoices):
+    PENDING = "pending", _("pending")  # ready, or delayed until wake_at; nobody has it
+    RUNNING = "running", _("running")  # a worker holds the claim until wake_at
+    WAITING = "waiting", _("waiting")  # parked at a sleep, back-off, signal, event or child
+    PAUSED = "paused", _("paused")  # an operator, an error policy or the engine stopped it; only resume goes on
+    ROLLING_BACK = "rolling_back", _("rolling back")  # compensations are under way
+    COMPLETED = "completed", _("completed")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+UNFINISHED = frozenset(Status) - FINISHED
+
+P, R, W, S = Status.PENDING, Status.RUNNING, Status.WAITING, Status.PAUSED
+
+# verb → status before → status after. A running execution that is paused or cancelled keeps running (pause) or goes
+# back to pending (cancel) with the verb in `requested`; its next commit or claim carries the verb out.
+TRANSITIONS: dict[str, dict[Status, Status]] = {
+    # the engine's
+    "claim": {P: R, W: R, R: R},
+    "suspend": {R: W},
+    "release": {R: P},
+    "complete": {R: Status.COMPLETED},
+    "fail": {R: Status.FAILED, P: Status.FAILED, W: Status.FAILED},
+    "continue as new": {R: P},
+    "park": {R: S, P: S, W: S},
+    # the operator's
+    "pause": {P: S, W: S, R: R},
+    "resume": {S: P},
+    "cancel": {P: Status.CANCELLED, W: Status.CANCELLED, S: Status.CANCELLED, R: P},
+    "retry": {Status.FAILED: P},
+    "signal": {P: P, W: W, R: R, S: S},
+}
+
+OPERATOR_VERBS = ("pause", "resume", "cancel", "retry", "signal")
+
+
+class Requested(TextChoices):
+    """What an operator wants of an execution; set by `operations` or by plain SQL, carried out by a worker."""
+
+    NOTHING = "", _("nothing")
+    PAUSE = "pause", _("pause")
+    RESUME = "resume", _("resume")
+    CANCEL = "cancel", _("cancel")
+    RETRY = "retry", _("retry")
+
+
+def allowed_verbs(status: str) -> list[str]:
+    """The operator's verbs that apply in this status."""
+    return [verb for verb in OPERATOR_VERBS if Status(status) in TRANSITIONS[verb]]
+
+
+def transition(verb: str, status: str) -> Status:
+    """The status after `verb`, or `TransitionError` naming the status and the verbs that apply."""
+    try:
+        return TRANSITIONS[verb][Status(status)]
+    except KeyError:
+        raise TransitionError(verb, status, allowed_verbs(status)) from None
