@@ -87,6 +87,7 @@ class Peek:
     due: dict[tuple[str, int], datetime]
     requested: bool
     undispatched: bool
+    suspects: int
     now: datetime
 
     def ready(self) -> list[tuple[str, int]]:
@@ -105,7 +106,9 @@ SELECT place.queue, place.priority, (
 ), (SELECT 1 FROM django_workflows_execution WHERE requested > '' LIMIT 1), (
     SELECT 1 FROM django_workflows_event
     WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now} LIMIT 1
-), {now}
+), (SELECT count(*) FROM (
+    SELECT 1 FROM django_workflows_execution WHERE crashes >= 2 AND wake_at <= {now} LIMIT 8
+) AS suspect), {now}
 FROM place
 """
 
@@ -204,7 +207,13 @@ def peek(cursor: CursorWrapper, dialect: Dialect, queues: Sequence[str], *, alon
     cursor.execute(PEEK.format(places=values, now=dialect.now(), suspects=suspects), parameters)
     rows = cursor.fetchall()
     due = {(row[0], row[1]): moment for row in rows if (moment := read_time(row[2])) is not None}
-    return Peek(due, rows[0][3] is not None, rows[0][4] is not None, clock.parse_sql_time(rows[0][5]))
+    return Peek(
+        due,
+        requested=rows[0][3] is not None,
+        undispatched=rows[0][4] is not None,
+        suspects=rows[0][5],
+        now=clock.parse_sql_time(rows[0][6]),
+    )
 
 
 def claim(

@@ -117,3 +117,9 @@ def expired(turn: Turn) -> Ending | None:
         error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {claimed.deadline}."}
         return Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"])
     return None
+
+
+def after_failed_state(error: ValueError) -> Ending:
+    """The ending when what the workflow published as `ctx.state` cannot be stored."""
+    data = codec.encode_exception(error)
+    return Ending(end=End.FAIL, error=codec.encode(data), reason=f"ctx.state cannot be stored: {error}"[:1000])

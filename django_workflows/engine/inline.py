@@ -110,8 +110,9 @@ class InlineDriver:
         self._conclude(turn, turn.run())
 
     async def _execute_on_loop(self, loaded: Loaded, definition: Any, common: dict[str, Any]) -> None:
-        asyncio.get_running_loop().set_task_factory(task_factory)
-        turn = LoopTurn(loaded, definition, surroundings=CallerLoop(self.committer), **common)
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(task_factory)
+        turn = LoopTurn(loaded, definition, surroundings=CallerLoop(self.committer), loop=loop, **common)
         ending = await turn.run()
         await sync_to_async(self._conclude, thread_sensitive=True)(turn, ending)
 

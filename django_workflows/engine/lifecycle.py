@@ -22,10 +22,16 @@ _SIGNALS: dict[End, Signal] = {
 }
 
 
+def has_listeners(ending: Ending) -> bool:
+    """Whether anybody wants to hear of such an ending."""
+    signal = _SIGNALS.get(ending.end)
+    return signal is not None and signal.has_listeners(Execution)
+
+
 def announce(turn: Turn, ending: Ending) -> None:
     """Send the Django signal of an ending that was stored."""
     signal = _SIGNALS.get(ending.end)
-    if signal is None or not signal.has_listeners(Execution):
+    if signal is None:
         return
     claimed = turn.claimed
     answers = signal.send_robust(sender=Execution, execution_id=claimed.id, workflow=claimed.workflow)

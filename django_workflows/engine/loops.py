@@ -66,10 +66,12 @@ class LoopTurn(Turn):
 
     surroundings: Surroundings
 
-    def __init__(self, *args: Any, surroundings: Surroundings, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, surroundings: Surroundings, loop: asyncio.AbstractEventLoop, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.surroundings = surroundings
-        self.loop = asyncio.get_running_loop()
+        self.loop = loop
         self.is_spawning = False  # the engine's own tasks have no scope of the workflow's
         self._tasks: set[asyncio.Task[Any]] = set()
         self._main: asyncio.Task[Any] | None = None
@@ -209,7 +211,7 @@ class LoopTurn(Turn):
     # acting out effects
 
     async def _barrier(self, effect: effects.Barrier) -> None:
-        if self.pausing is not None:
+        if not self.may_start:
             await self._wait(effects.Stop("", None))
         await self._store()
 

@@ -140,7 +140,7 @@ class ThreadTurn(Turn):
     # acting out effects
 
     def _barrier(self, lane: Lane, effect: effects.Barrier) -> None:
-        if self.pausing is not None:
+        if not self.may_start:
             self._wait(lane, effects.Stop("", None))
         self._store(lane)
 

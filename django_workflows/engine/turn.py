@@ -77,6 +77,7 @@ class Turn:
         self.abandoned = False  # the claim is gone
         self.has_ended = False  # the function is over
         self.pausing: str | None = None  # the reason, when the execution is to be paused
+        self.releasing = False  # the worker is to end: the next barrier gives the execution back
         self.decided: Ending | None = None  # the workflow asked for its end
         self.mismatch: NonDeterminism | None = None
         self.swallowed = 0
@@ -235,6 +236,10 @@ class Turn:
                 write.seen_inbox = self.seen_inbox
             return write
 
+    @property
+    def has_something_to_store(self) -> bool:
+        return self._has_something(self._write)
+
     def _has_something(self, write: Write) -> bool:
         return bool(
             write.entries
@@ -348,6 +353,11 @@ class Turn:
     def wake(self) -> None:
         """Called with every change; the loop's colour overrides it."""
 
+    @property
+    def may_start(self) -> bool:
+        """Whether a new effect may begin in this turn."""
+        return self.pausing is None and not self.releasing
+
     def open_waits(self) -> list[Wait]:
         with self.changed:
             return list(self.waits.values())
@@ -357,6 +367,8 @@ class Turn:
         waits = self.open_waits()
         if self.pausing is not None:
             return Ending(end=End.PAUSE, reason=self.pausing, current_step=self._current_step(waits))
+        if self.releasing and any(isinstance(wait, Stop) for wait in waits):
+            return Ending(end=End.RELEASE)
         child_waits = [wait for wait in waits if isinstance(wait, ChildWait)]
         deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
         return Ending(
@@ -407,3 +419,10 @@ class Turn:
             self.decided = self.decided or ending
             self.unwinding = True
             self.changed.notify_all()
+
+    def abandon(self) -> None:
+        """The claim is gone or given back: whatever this turn still does is ignored."""
+        with self.changed:
+            self.abandoned = self.unwinding = True
+            self.changed.notify_all()
+        self.wake()

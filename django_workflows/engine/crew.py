@@ -1,0 +1,94 @@
+"""Executes the turns that a pump claimed: `def` workflows in a pool of threads, `async def` ones on an event loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from django_workflows.authoring.registry import registry
+from django_workflows.engine import bodies, endings
+from django_workflows.engine.claiming import Loaded
+from django_workflows.engine.looping import LoopThread
+from django_workflows.engine.loops import LoopTurn
+from django_workflows.engine.pool import Helpers, Pool
+from django_workflows.engine.pump import Pump
+from django_workflows.engine.threads import ThreadTurn
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import Ending
+
+logger = logging.getLogger("django_workflows")
+
+
+class TurnCrew:
+    """Runs turns for one pump. `on_exit` is called when user code asks for the end of the process."""
+
+    def __init__(
+        self,
+        pump: Pump,
+        *,
+        threads: int,
+        async_slots: int,
+        branch_threads: int,
+        alone: bool,
+        on_exit: Callable[[BaseException], None],
+    ) -> None:
+        self._pump, self._on_exit, self._alone = pump, on_exit, alone
+        self._helpers = Helpers(branch_threads)
+        self.pool = Pool(threads, "workflows-turn")
+        self._loop = LoopThread(self.pool, self._helpers, pump)
+        self._async_slots = async_slots
+        self._async_turns = 0
+
+    def free(self) -> tuple[int, int]:
+        """Free slots for `def` and for `async def` workflows."""
+        if self._alone:
+            return (0, 0) if self._pump.held else (1, 0)
+        return self.pool.unused, max(self._async_slots - self._async_turns, 0)
+
+    def execute(self, loaded: Sequence[Loaded]) -> None:
+        """Begin these turns."""
+        coroutines = []
+        for one in loaded:
+            definition = registry.workflow(one.claimed.workflow, one.claimed.version)
+            common: dict[str, Any] = {"clock": self._pump.clock, "committer": self._pump, "alias": self._pump.alias}
+            if definition.is_async:
+                turn = LoopTurn(one, definition, surroundings=self._loop, loop=self._loop.loop, **common)
+                self._async_turns += 1
+                self._pump.hold(turn)
+                coroutines.append(partial(self._run_on_loop, turn))
+            else:
+                plain = ThreadTurn(one, definition, helpers=self._helpers, **common)
+                self._pump.hold(plain)
+                self.pool.submit(partial(self._run_in_thread, plain))
+        if coroutines:
+            self._loop.submit(coroutines)
+
+    def _run_in_thread(self, turn: ThreadTurn) -> None:
+        bodies.renew_connections()
+        try:
+            self._conclude(turn, turn.run())
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._on_exit(error)
+
+    async def _run_on_loop(self, turn: LoopTurn) -> None:
+        try:
+            self._conclude(turn, await turn.run())
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._on_exit(error)
+        finally:
+            self._async_turns -= 1
+
+    def _conclude(self, turn: Turn, ending: Ending | None) -> None:
+        """Hand the ending to the pump; this thread need not wait until it is stored."""
+        if ending is None or turn.abandoned:
+            self._pump.drop(turn)
+            return
+        try:
+            turn.set_ending(ending)
+        except ValueError as error:
+            turn.state.clear()
+            failure = endings.after_failed_state(error)
+            turn.set_ending(failure)
+        self._pump.flush(turn)

@@ -1,0 +1,137 @@
+"""The keeper: the one process that extends the leases of living workers and releases the claims of dead ones.
+
+It is apart from the workers, so that a step which holds the GIL loses no lease; it extends only what belongs to a worker
+that has beaten within `HANG_TIMEOUT`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import conf
+from django_workflows.clock import database_now, monotonic
+from django_workflows.engine import claiming, wakeups
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
+from django_workflows.engine.shared import SharedMemory
+from django_workflows.models import Worker
+
+logger = logging.getLogger("django_workflows")
+
+MESSAGE = 17  # bytes that the supervisor writes for a dead worker: its id, and 1 when it died by accident
+
+# Locks without waiting, so one user's long transaction cannot let other leases expire; what was skipped is tried again
+# with the next round.
+EXTEND = """
+UPDATE django_workflows_execution SET wake_at = {lease}
+WHERE id IN (
+    SELECT id FROM django_workflows_execution
+    WHERE claimed_by {among} AND status = 'running' AND wake_at < {soon} {lock}
+)
+"""
+
+
+class Keeper:
+    """Runs in a forked process; the supervisor speaks to it through a pipe, whose end is its end."""
+
+    def __init__(self, pipe: int, memory: SharedMemory) -> None:
+        self._pipe, self._memory = pipe, memory
+        self._alias = conf.database()
+        self._dead: dict[UUID, bool] = {}
+        self._living: dict[UUID, int] = {}
+        self._extend_at = 0.0
+
+    def run(self) -> None:
+        """Until the supervisor closes the pipe."""
+        buffer = b""
+        while True:
+            readable, _, _ = select.select([self._pipe], [], [], self._pause())
+            if readable:
+                chunk = os.read(self._pipe, 64 * MESSAGE)
+                if not chunk:
+                    break
+                buffer = self._understand(buffer + chunk)
+            self._work()
+        self._work()
+        connections.close_all()
+
+    def _understand(self, buffer: bytes) -> bytes:
+        """Messages: 2 + slot index announces a worker; 0 or 1 reports its end, orderly or by accident."""
+        while len(buffer) >= MESSAGE:
+            id, kind = UUID(bytes=buffer[:16]), buffer[16]
+            if kind >= 2:
+                self._living[id] = kind - 2
+            else:
+                self._living.pop(id, None)
+                self._dead[id] = bool(kind)
+            buffer = buffer[MESSAGE:]
+        return buffer
+
+    def _pause(self) -> float:
+        return 0.05 if self._dead else min(1.0, conf.lease() / 6)
+
+    def _work(self) -> None:
+        try:
+            self._release_dead()
+            self._extend()
+        except (ConnectionLost, AmbiguousCommit, DatabaseError, InterfaceError) as error:
+            connections[self._alias].close()
+            logger.debug("The keeper waits for the database: %s", error)
+
+    def _release_dead(self) -> None:
+        """Claims of the dead are free at once; an accident counts as a crash on each of their executions."""
+        for crashed in (True, False):
+            ids = [id for id, accident in self._dead.items() if accident is crashed]
+            if not ids:
+                continue
+            dialect = dialect_of(connections[self._alias])
+            count = transact(
+                self._alias,
+                lambda cursor, ids=ids, crashed=crashed: claiming.release_all(cursor, dialect, ids, crashed=crashed),  # type: ignore[misc]  # bound now
+            )
+            if self._may_hold_more(ids):
+                continue
+            now = database_now(self._alias)
+            Worker.objects.using(self._alias).filter(id__in=ids, stopped_at=None).update(stopped_at=now)
+            for id in ids:
+                del self._dead[id]
+            if count:
+                logger.info("released   %d executions of a worker that is gone", count)
+                wakeups.notify(wakeups.ANY_QUEUE, self._alias)
+
+    def _may_hold_more(self, ids: Sequence[UUID]) -> bool:
+        """A row that was locked by somebody is released with the next round."""
+        dialect = dialect_of(connections[self._alias])
+        among, parameters = dialect.among(ids)
+
+        def ask(cursor: CursorWrapper) -> Any:
+            cursor.execute(f"SELECT 1 FROM django_workflows_execution WHERE claimed_by {among} LIMIT 1", parameters)
+            return cursor.fetchone()
+
+        return transact(self._alias, ask) is not None
+
+    def _extend(self) -> None:
+        if monotonic() < self._extend_at:
+            return
+        self._extend_at = monotonic() + min(1.0, conf.lease() / 6)
+        holding = [id for id, index in self._living.items() if self._is_well(index)]
+        if not holding:
+            return
+        dialect = dialect_of(connections[self._alias])
+        among, parameters = dialect.among(holding)
+        lease = conf.lease()
+        text = EXTEND.format(
+            lease=dialect.now(lease), soon=dialect.now(lease * 2 / 3), among=among, lock=dialect.lock
+        )
+        transact(self._alias, lambda cursor: cursor.execute(text, parameters))
+
+    def _is_well(self, index: int) -> bool:
+        slot = self._memory.slot(index)
+        return slot.get("held") > 0 and monotonic() - slot.get("beat") < conf.hang_timeout()

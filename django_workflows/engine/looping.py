@@ -1,0 +1,73 @@
+"""The event loop of a worker: one thread that runs the turns of `async def` workflows."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django_workflows.engine.loops import LoopTurn, task_factory
+from django_workflows.engine.pool import Helpers, Pool
+from django_workflows.engine.turn import Committer
+
+
+class LoopThread:
+    """Runs coroutines for the pump, and is the surroundings of their turns."""
+
+    def __init__(self, pool: Pool, helpers: Helpers, committer: Committer) -> None:
+        self._pool, self._helpers, self._committer = pool, helpers, committer
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_task_factory(task_factory)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="workflows-loop", daemon=True)
+        self._started = False
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def submit(self, coroutines: list[Callable[[], Any]]) -> None:
+        """Start these coroutine functions on the loop."""
+        if not self._started:
+            self._started = True
+            self._thread.start()
+        self.loop.call_soon_threadsafe(self._start, coroutines)
+
+    def _start(self, coroutines: list[Callable[[], Any]]) -> None:
+        for coroutine in coroutines:
+            task = self.loop.create_task(coroutine())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    # the surroundings of a LoopTurn
+
+    def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
+        future: asyncio.Future[Any] = self.loop.create_future()
+
+        def call() -> None:
+            try:
+                answer, error = fn(), None
+            except BaseException as raised:
+                answer, error = None, raised
+            self.loop.call_soon_threadsafe(_answer, future, answer, error)
+
+        self._pool.submit(call)
+        return future
+
+    def run_apart(self, fn: Callable[[], None]) -> None:
+        self._helpers.run_apart(fn)
+
+    async def flush(self, turn: LoopTurn) -> None:
+        self._committer.flush(turn)
+
+
+def _answer(future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(answer)
+
+

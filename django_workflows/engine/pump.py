@@ -1,0 +1,436 @@
+"""The one thread of a worker process that speaks with the engine's tables.
+
+It repeats: take what the turns want stored and write it in one group commit; claim as many due executions as can start
+now; hand them out. Under load a commit carries dozens of outcomes; when idle it carries one, at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from django.db import connections
+
+from django_workflows import conf
+from django_workflows.clock import DatabaseClock, database_now, monotonic
+from django_workflows.engine import claiming
+from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Loaded, Peek
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, transact
+from django_workflows.engine.storing import store_all
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.watching import Watch
+from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
+
+logger = logging.getLogger("django_workflows")
+
+NOTED_SECONDS = 0.005  # a result without hurry is stored together with what follows within this time
+AGAIN_SECONDS = (0.010, 0.025)  # after a wake-up, look again: NOTIFY is throttled, and CockroachDB hides fresh rows
+IDLE_SECONDS = 0.2  # a drain ends when nothing has been due for so long
+PEEK_SECONDS = 0.020  # while claims find work, look this often for a higher priority
+
+
+class Crew(Protocol):
+    """Executes turns; tells how many more it could take."""
+
+    def free(self) -> tuple[int, int]:
+        """Free slots for `def` and for `async def` workflows."""
+
+    def execute(self, loaded: Sequence[Loaded]) -> None:
+        """Begin these turns."""
+
+
+class Reporter(Protocol):
+    """Hears what a pump does."""
+
+    def ended(self, turn: Turn, ending: Ending, steps: int) -> None: ...
+    def looked(self, peek: Peek) -> None: ...
+    def held(self, count: int) -> None: ...
+
+
+Chore = Callable[[str, Peek], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diet:
+    """What a worker takes: from these queues, these (workflow, version) pairs of either colour."""
+
+    queues: tuple[str, ...]
+    plain: tuple[tuple[str, int], ...]
+    asynchronous: tuple[tuple[str, int], ...]
+    alone: bool = False
+
+    @property
+    def served(self) -> tuple[tuple[str, int], ...]:
+        return self.plain + self.asynchronous
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where due executions of one colour may be: a queue and priority."""
+
+    place: tuple[str, int]
+    is_async: bool
+
+
+@dataclass(slots=True)
+class _Schedule:
+    """When to look at the database next, in local monotonic seconds."""
+
+    look_at: float = 0.0
+    peek_at: float = 0.0
+    again_at: list[float] = field(default_factory=list)
+    next_due: datetime | None = None
+
+
+class Pump:
+    """Commits and claims for one worker process. `run()` returns when it has been stopped and holds nothing."""
+
+    def __init__(
+        self, worker: UUID, diet: Diet, *, alias: str, chores: Sequence[Chore] = (), reporter: Reporter
+    ) -> None:
+        self.worker, self.diet, self.alias = worker, diet, alias
+        self.crew: Crew
+        self.is_listening: Callable[[], bool] = lambda: False
+        self._chores, self._reporter = chores, reporter
+        self._bell = threading.Event()
+        self._urgent: deque[Turn] = deque()
+        self._noted: dict[Turn, float] = {}
+        self._held: dict[UUID, Turn] = {}
+        self._ready: list[_Source] = []
+        self._peeked_at = 0.0
+        self._schedule = _Schedule()
+        self._watch = Watch(alias)
+        self._stop_by: float | None = None
+        self._idle_since: float | None = None
+        self.clock: DatabaseClock
+        self.lost = threading.Event()  # set while the database cannot be reached
+
+    # for turns, from any thread
+
+    def note(self, turn: Turn) -> None:
+        """Store it with the next commit, but not before a moment has passed: more may follow."""
+        if turn not in self._noted:
+            self._noted[turn] = monotonic()
+            if not self._bell.is_set():
+                self._bell.set()
+
+    def flush(self, turn: Turn) -> None:
+        """Store it now."""
+        self._noted.pop(turn, None)
+        self._urgent.append(turn)
+        if not self._bell.is_set():
+            self._bell.set()
+
+    def wake_up(self, queue: str) -> None:
+        """There may be work in this queue."""
+        if not queue or queue in self.diet.queues:
+            now = monotonic()
+            self._schedule.look_at = now
+            self._schedule.again_at = [now + seconds for seconds in AGAIN_SECONDS]
+            self._bell.set()
+
+    def stop(self, grace: float) -> None:
+        """Claim no more; after `grace` seconds give back what is still held."""
+        self._stop_by = monotonic() + grace
+        self._bell.set()
+
+    # the cycle
+
+    def run(self, *, until_idle: float | None = None) -> None:
+        """Work until stopped, or until nothing has been due for `until_idle` seconds nor will be within them."""
+        self._start()
+        while not self._is_finished(until_idle):
+            try:
+                self._commit()
+                self._claim()
+                self._attend()
+            except (ConnectionLost, AmbiguousCommit) as error:
+                self._wait_out(error)
+            self._sleep()
+        self._give_back()
+
+    def _start(self) -> None:
+        def ask() -> None:
+            moment = monotonic()
+            self.clock = DatabaseClock(database_now(self.alias), moment)
+
+        ask()
+
+    @property
+    def dialect(self) -> Dialect:
+        return dialect_of(connections[self.alias])
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    def _is_finished(self, until_idle: float | None) -> bool:
+        if self._stop_by is not None:
+            for turn in list(self._held.values()):
+                turn.releasing = True
+            return not self._held or monotonic() > self._stop_by
+        if until_idle is None:
+            return False
+        if self._held or self._ready or self._is_due_within(until_idle):
+            self._idle_since = None
+            return False
+        self._idle_since = self._idle_since or monotonic()
+        if self._peeked_at <= self._idle_since:
+            self._schedule.look_at = 0.0
+            return False
+        return monotonic() - self._idle_since > IDLE_SECONDS
+
+    def _is_due_within(self, seconds: float) -> bool:
+        next_due = self._schedule.next_due
+        return next_due is not None and next_due <= self.clock.now() + timedelta(seconds=seconds)
+
+    # committing
+
+    def _commit(self) -> None:
+        """Everything that turns want stored now, in one transaction; again while more has come in meanwhile."""
+        while turns := self._take_turns():
+            batch = [(turn, write) for turn in turns if (write := turn.take_write()) is not None]
+            if not batch:
+                return
+            try:
+                receipts = store_all(self.alias, [write for _, write in batch], self.clock.sync)
+            except (ConnectionLost, AmbiguousCommit):
+                for turn, write in batch:
+                    turn.put_back(write)
+                    self._urgent.append(turn)
+                raise
+            for (turn, write), receipt in zip(batch, receipts, strict=True):
+                self._settle(turn, write, receipt)
+            if self.crew.free() != (0, 0):
+                return
+
+    def _take_turns(self) -> list[Turn]:
+        turns = dict.fromkeys(self._urgent.popleft() for _ in range(len(self._urgent)))
+        ripe = monotonic() - NOTED_SECONDS
+        for turn in [turn for turn, since in list(self._noted.items()) if since <= ripe]:
+            self._noted.pop(turn, None)
+            turns[turn] = None
+        return list(turns)
+
+    def _settle(self, turn: Turn, write: Write, receipt: Receipt) -> None:
+        if receipt.verdict is Verdict.POSTPONED:
+            turn.put_back(write)
+            self._noted[turn] = monotonic()
+            return
+        turn.receive(write, receipt)
+        if receipt.verdict is Verdict.REFUSED:
+            ending = self._watch.refuse(turn, receipt)
+            self._reporter.ended(turn, ending, 0)
+        elif receipt.verdict is Verdict.STORED and write.ending is not None:
+            self._reporter.ended(turn, write.ending, len(write.entries))
+        if write.ending is not None or turn.abandoned:
+            self._release(turn)
+        if write.children or write.signals or write.cancelled or (write.ending is not None and write.parent_id):
+            self.wake_up("")
+            self._watch.wake_others(write, self.diet.queues, busy=self.crew.free() == (0, 0))
+
+    def _release(self, turn: Turn) -> None:
+        if self._held.get(turn.claimed.id) is turn:
+            del self._held[turn.claimed.id]
+
+    # claiming
+
+    def _claim(self) -> None:
+        """Take due executions while slots are free, the highest priority first."""
+        plain, asynchronous = self.crew.free()
+        now = monotonic()
+        if self._stop_by is not None or plain + asynchronous <= 0 or not (self._ready or now >= self._look_at()):
+            return
+        if not self._ready or now >= self._schedule.peek_at:
+            self._peek()
+        free = {False: plain, True: asynchronous}
+        for source in list(self._ready):
+            if (limit := free[source.is_async]) <= 0:
+                continue
+            taken = self._take(source, limit)
+            free[source.is_async] -= len(taken)
+            if len(taken) < limit:
+                self._exhausted(source, nothing=not taken)
+            self._begin(taken)
+
+    def _exhausted(self, source: _Source, *, nothing: bool) -> None:
+        """Less was there than could have been taken. Due executions that nobody here can execute step back."""
+        self._ready.remove(source)
+        if nothing and all(other.place != source.place for other in self._ready):
+            self._defer_unknown(source.place)
+
+    def _look_at(self) -> float:
+        return min([self._schedule.look_at, *self._schedule.again_at])
+
+    def _peek(self) -> None:
+        moment = monotonic()
+        peek = transact(
+            self.alias,
+            lambda cursor: claiming.peek(cursor, self.dialect, self.diet.queues, alone=self.diet.alone),
+        )
+        self.clock.sync(peek.now, moment)
+        self._ready = [
+            _Source(place, is_async)
+            for place in peek.ready()
+            for is_async, served in ((False, self.diet.plain), (True, self.diet.asynchronous))
+            if served
+        ]
+        self._peeked_at = moment
+        self._plan_next_look(peek, moment)
+        self._reporter.looked(peek)
+        for chore in self._chores:
+            if chore(self.alias, peek):
+                self.wake_up("")
+
+    def _plan_next_look(self, peek: Peek, moment: float) -> None:
+        schedule = self._schedule
+        schedule.again_at = [at for at in schedule.again_at if at > moment]
+        schedule.next_due = peek.next_due()
+        pause = conf.listen_poll_interval() if self.is_listening() else conf.poll_interval()
+        schedule.look_at = moment + pause * random.uniform(0.9, 1.0)
+        if schedule.next_due is not None:
+            schedule.look_at = min(schedule.look_at, moment + max((schedule.next_due - peek.now).total_seconds(), 0))
+        schedule.peek_at = moment + PEEK_SECONDS
+
+    def _take(self, source: _Source, limit: int) -> list[Claimed]:
+        appetite = Appetite(self.diet.asynchronous if source.is_async else self.diet.plain, limit)
+        try:
+            return transact(
+                self.alias,
+                lambda cursor: claiming.claim(
+                    cursor,
+                    self.dialect,
+                    source.place,
+                    appetite,
+                    worker=self.worker,
+                    lease=conf.lease(),
+                    alone=self.diet.alone,
+                ),
+            )
+        except AmbiguousCommit:
+            return self._read_back()
+
+    def _read_back(self) -> list[Claimed]:
+        """After a claim whose commit is in doubt: what is held under this worker's name and not known here."""
+        while True:
+            try:
+                mine = transact(self.alias, lambda cursor: claiming.claimed_by(cursor, self.dialect, self.worker))
+            except AmbiguousCommit:
+                continue
+            return [claimed for claimed in mine if not self._knows(claimed)]
+
+    def _knows(self, claimed: Claimed) -> bool:
+        turn = self._held.get(claimed.id)
+        return turn is not None and turn.claimed.claim == claimed.claim
+
+    def _begin(self, taken: list[Claimed]) -> None:
+        """Load the journals of a claimed batch and start its turns; what must run alone is given back."""
+        if not taken:
+            return
+        mine = [claimed for claimed in taken if self._may_run(claimed)]
+        loaded = transact(self.alias, lambda cursor: claiming.load(cursor, self.dialect, mine)) if mine else []
+        self.crew.execute(loaded)
+
+    def _may_run(self, claimed: Claimed) -> bool:
+        """An expired lease counts as a crash: the execution may have become a suspect by being claimed."""
+        if claimed.crashes >= QUARANTINE_AFTER:
+            reason = (
+                f"Quarantined: its worker died {claimed.crashes} times without progress, three times while it ran alone. "
+                "Resume it when the cause is mended."
+            )
+            self._watch.end_unstarted(claimed, Ending(end=End.PAUSE, reason=reason))
+            logger.error("Execution %s (%s) is paused. %s", claimed.id, claimed.workflow, reason)
+            return False
+        if claimed.crashes >= claiming.ALONE_AFTER and not self.diet.alone:
+            self._watch.end_unstarted(claimed, Ending(end=End.RELEASE))
+            return False
+        return True
+
+    def drop(self, turn: Turn) -> None:
+        """The turn is over, and has nothing to store because its claim was lost."""
+        self._noted.pop(turn, None)
+        self._release(turn)
+        self._bell.set()
+
+    def hold(self, turn: Turn) -> None:
+        """The crew has begun this turn."""
+        self._held[turn.claimed.id] = turn
+        self._reporter.held(len(self._held))
+
+    def _defer_unknown(self, place: tuple[str, int]) -> None:
+        """Due, and none of it was for us: let what nobody here can execute step back."""
+        if self.diet.alone:
+            return
+        deferred = transact(
+            self.alias, lambda cursor: claiming.defer_unknown(cursor, self.dialect, place, self.diet.served)
+        )
+        if deferred:
+            logger.debug("%d due executions in %r need code that is not here", deferred, place[0])
+
+    # attending to what is under way
+
+    def _attend(self) -> None:
+        for turn in self._watch.attend(list(self._held.values()), self.clock.now()):
+            self._noted.setdefault(turn, monotonic())
+        self._reporter.held(len(self._held))
+
+    # sleeping, outages, the end
+
+    def _sleep(self) -> None:
+        if self._urgent or (self._ready and self.crew.free() != (0, 0) and self._stop_by is None):
+            return
+        now = monotonic()
+        moments = [self._watch.next_at(bool(self._held))]
+        if self.crew.free() != (0, 0) and self._stop_by is None:
+            moments.append(self._look_at())
+        if self._stop_by is not None:
+            moments.append(self._stop_by)
+        moments += [since + NOTED_SECONDS for since in list(self._noted.values())[:1]]
+        self._bell.wait(max(min(moments) - now, 0.0005) if moments else None)
+        self._bell.clear()
+
+    def _wait_out(self, error: Exception) -> None:
+        """The database is away: say so once, try again with growing pauses, forget nothing."""
+        began, pause = monotonic(), 0.05
+        self.lost.set()
+        logger.warning("The database cannot be reached (%s). Waiting for it; nothing is lost.", str(error).strip())
+        while self._stop_by is None or monotonic() < self._stop_by:
+            threading.Event().wait(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, 5.0)
+            try:
+                self._start()
+            except Exception:
+                connections[self.alias].close()
+                continue
+            break
+        self.lost.clear()
+        logger.warning("The database is back after %.1f s.", monotonic() - began)
+        self._schedule.look_at = 0.0
+        self._recover_claims()
+
+    def _recover_claims(self) -> None:
+        """What was claimed just before the outage and never reached a turn."""
+        try:
+            self._begin(self._read_back())
+        except (ConnectionLost, AmbiguousCommit):
+            self._bell.set()
+
+    def _give_back(self) -> None:
+        """The grace is over: bodies still running lose their claims; somebody else does them again."""
+        if self._held:
+            logger.warning("Giving back %d executions whose steps did not end in time.", len(self._held))
+        for turn in list(self._held.values()):
+            turn.abandon()
+        transact(
+            self.alias,
+            lambda cursor: claiming.release_all(cursor, self.dialect, [self.worker], crashed=False),
+        )
+
+

@@ -1,0 +1,223 @@
+"""`runworkflows` itself: forks the workers and the keeper, and replaces what dies.
+
+It loads Django once and never opens a database connection, since forking with one open is unsafe; so a replacement is
+there in well under a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connections
+
+from django_workflows import conf
+from django_workflows.clock import monotonic
+from django_workflows.engine.keeper import Keeper
+from django_workflows.engine.shared import COUNTERS, Identity, SharedMemory
+from django_workflows.engine.worker import WorkerOptions, WorkerProcess
+
+logger = logging.getLogger("django_workflows")
+
+MOST_ALONE = 8
+TICK_SECONDS = 0.05
+RESTART_PAUSE = 0.5  # before a worker that died young is replaced
+STARTED_LATE = 30.0  # a worker may take so long to beat for the first time
+
+
+@dataclass(slots=True)
+class _Child:
+    """A forked process."""
+
+    pid: int
+    identity: Identity | None  # none for the keeper
+    born: float = field(default_factory=monotonic)
+
+
+class Supervisor:
+    """Keeps `processes` workers and one keeper alive until it is told to stop, or until they have drained."""
+
+    def __init__(self, options: WorkerOptions, processes: int, *, on_tick: Callable[[dict[str, float]], None]) -> None:
+        self._options, self._processes, self._on_tick = options, processes, on_tick
+        self._most_alone = 1 if conf_is_sqlite() else MOST_ALONE
+        self._memory = SharedMemory(processes + self._most_alone)
+        self._children: dict[int, _Child] = {}
+        self._keeper_pipe = -1
+        self._lifeline_read, self._lifeline_write = os.pipe()
+        self._stopping_since: float | None = None
+        self._terms = 0
+        self._respawn_at = 0.0
+        self._totals = dict.fromkeys(COUNTERS, 0.0)
+        self._forgotten: list[tuple[UUID, int]] = []  # deaths that a new keeper must hear of
+        self._drained: set[int] = set()  # places whose worker found nothing left to do
+        self._status = 0
+
+    def run(self) -> int:
+        """The exit status: 0, or that of a worker which could not go on."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._fork_keeper()
+        for index in range(self._processes):
+            self._fork_worker(index)
+        while self._workers():
+            self._reap()
+            self._replace()
+            self._kill_hanging()
+            self._on_tick(self.totals())
+            time.sleep(TICK_SECONDS)
+        self._end_keeper()
+        return self._status
+
+    def totals(self) -> dict[str, float]:
+        """The counters of all workers, the dead included."""
+        living = [child.identity for child in self._children.values() if child.identity is not None]
+        slots = [self._memory.slot(identity.index) for identity in living]
+        totals = {name: self._totals[name] + sum(slot.get(name) for slot in slots) for name in COUNTERS}
+        return {**totals, "held": sum(slot.get("held") for slot in slots), "workers": float(len(living))}
+
+    def _workers(self) -> list[_Child]:
+        return [child for child in self._children.values() if child.identity is not None]
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        self._terms += 1
+        self._stopping_since = self._stopping_since or monotonic()
+        if self._terms == 1:
+            logger.info("stopping   what is in flight gets %g s; once more stops at once", self._options.grace)
+        for child in self._workers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM if self._terms == 1 else signal.SIGKILL)
+
+    # forking
+
+    def _fork_keeper(self) -> None:
+        read, write = os.pipe()
+        pid = self._fork(lambda: self._be_keeper(read, write))
+        os.close(read)
+        self._keeper_pipe = write
+        self._children[pid] = _Child(pid, None)
+        for child in self._workers():
+            assert child.identity is not None
+            self._tell_keeper(child.identity.id, 2 + child.identity.index)
+        for id, kind in self._forgotten:
+            self._tell_keeper(id, kind)
+
+    def _be_keeper(self, read: int, write: int) -> int:
+        os.close(write)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        Keeper(read, self._memory).run()
+        return 0
+
+    def _fork_worker(self, index: int, *, alone: bool = False) -> None:
+        identity = Identity(uuid4(), index, alone)
+        self._memory.slot(index).clear()
+        self._tell_keeper(identity.id, 2 + index)
+        pid = self._fork(lambda: self._be_worker(identity))
+        self._children[pid] = _Child(pid, identity)
+
+    def _be_worker(self, identity: Identity) -> int:
+        os.close(self._keeper_pipe)
+        worker = WorkerProcess(
+            identity, self._options, self._memory.slot(identity.index), lifeline=self._lifeline_read
+        )
+        worker.handle_signals()
+        return worker.run()
+
+    def _fork(self, body: Callable[[], int]) -> int:
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+        pid = os.fork()
+        if pid:
+            return pid
+        status = 1
+        try:
+            os.close(self._lifeline_write)
+            status = body()
+        except BaseException:
+            logger.exception("A process of runworkflows ends with an error")
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+    # watching
+
+    def _tell_keeper(self, id: UUID, kind: int) -> None:
+        if kind < 2:
+            self._forgotten = [*self._forgotten[-99:], (id, kind)]
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._keeper_pipe, id.bytes + bytes([kind]))
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if (child := self._children.pop(pid, None)) is not None:
+                self._bury(child, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, child: _Child, code: int) -> None:
+        if child.identity is None:
+            os.close(self._keeper_pipe)
+            if self._workers() and self._stopping_since is None:
+                logger.warning("keeper     process %d is gone (%d); starting another", child.pid, code)
+                self._fork_keeper()
+            return
+        slot = self._memory.slot(child.identity.index)
+        for name in COUNTERS:
+            self._totals[name] += slot.get(name)
+        slot.clear()
+        by_accident = code != 0 and self._terms < 2
+        if code == 0:
+            self._drained.add(child.identity.index)
+        self._tell_keeper(child.identity.id, int(by_accident))
+        if by_accident:
+            what = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+            logger.warning("died       worker process %d, %s; its executions are released", child.pid, what)
+            if monotonic() - child.born < RESTART_PAUSE:
+                self._respawn_at = monotonic() + RESTART_PAUSE
+
+    def _replace(self) -> None:
+        """Fork what is missing: workers that died, and one-slot workers for executions that killed theirs."""
+        if self._stopping_since is not None or monotonic() < self._respawn_at:
+            return
+        present = {child.identity.index for child in self._workers() if child.identity is not None}
+        for index in set(range(self._processes)) - present - self._drained:
+            self._fork_worker(index)
+        alone = {index for index in present if index >= self._processes}
+        wanted = min(int(max((self._memory.slot(i).get("suspects") for i in present), default=0)), self._most_alone)
+        free = [index for index in range(self._processes, self._processes + self._most_alone) if index not in alone]
+        for index in free[: max(wanted - len(alone), 0)]:
+            self._fork_worker(index, alone=True)
+
+    def _kill_hanging(self) -> None:
+        """A worker whose beat has stopped holds the GIL, or was stopped: it is killed, and counts as crashed."""
+        timeout = conf.hang_timeout()
+        for child in self._workers():
+            assert child.identity is not None
+            beat = self._memory.slot(child.identity.index).get("beat") or child.born + STARTED_LATE
+            if monotonic() - beat > timeout:
+                logger.warning("hanging    worker process %d has not beaten for %g s; killing it", child.pid, timeout)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+
+    def _end_keeper(self) -> None:
+        """The last words are read before the pipe's end: what the dead held is free before we go."""
+        os.close(self._keeper_pipe)
+        for child in list(self._children.values()):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
+
+
+def conf_is_sqlite() -> bool:
+    """Whether the engine's database is SQLite; asks the settings, opens nothing."""
+    return connections[conf.database()].vendor == "sqlite"

@@ -1,0 +1,135 @@
+"""Attending to executions that are under way: long bodies, deadlines, messages for those that wait in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import codec
+from django_workflows.clock import monotonic
+from django_workflows.engine import lifecycle, wakeups
+from django_workflows.engine.claiming import ChildOutcome, Claimed, Unread, read_outcomes, read_unread
+from django_workflows.engine.database import dialect_of, read_uuid, transact
+from django_workflows.engine.effects import ChildWait
+from django_workflows.engine.storing import store_all
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import End, Ending, Receipt, Write
+
+LONG_BODY_SECONDS = 1.0
+BODIES_EVERY = 0.5
+INBOX_EVERY = 0.05
+
+STATES = "SELECT id, claim, status, inbox, requested FROM django_workflows_execution WHERE id {among}"
+
+
+class Watch:
+    """Looks after the executions that one pump holds, each concern at its own pace."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._bodies_at = self._inbox_at = 0.0
+        self._has_waits = False
+
+    def next_at(self, holds: bool) -> float:
+        """When it wants to attend again."""
+        if not holds:
+            return monotonic() + 3600.0
+        return min(self._bodies_at, self._inbox_at) if self._has_waits else self._bodies_at
+
+    def attend(self, turns: Sequence[Turn], now: datetime) -> list[Turn]:
+        """Do what is due; the turns that have something to store because of it."""
+        moment, changed = monotonic(), []
+        if moment >= self._bodies_at:
+            self._bodies_at = moment + BODIES_EVERY
+            changed = [turn for turn in turns if self._look_at_bodies(turn, moment, now)]
+        if moment >= self._inbox_at:
+            self._inbox_at = moment + INBOX_EVERY
+            waiting = [turn for turn in turns if turn.waits and not turn.unwinding]
+            self._has_waits = bool(waiting)
+            self._look_at_inboxes(waiting)
+        elif not self._has_waits:
+            self._has_waits = any(turn.waits for turn in turns[:100])
+        return changed
+
+    def _look_at_bodies(self, turn: Turn, moment: float, now: datetime) -> bool:
+        deadline = turn.claimed.deadline
+        if deadline is not None and deadline <= now and not turn.abandoned:
+            self._time_out(turn, deadline)
+            return False
+        if not turn.in_flight:
+            return False
+        turn.show_long_bodies(moment - LONG_BODY_SECONDS)
+        return turn.has_something_to_store
+
+    def _time_out(self, turn: Turn, deadline: datetime) -> None:
+        """The execution's own deadline beats whatever its steps still bring."""
+        error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {deadline}."}
+        write = turn.take_write() or turn.empty_write()
+        write.ending = Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"])
+        store_all(self._alias, [write])
+        turn.abandon()
+
+    def _look_at_inboxes(self, turns: Sequence[Turn]) -> None:
+        if not turns:
+            return
+        dialect = dialect_of(connections[self._alias])
+        by_id = {turn.claimed.id: turn for turn in turns}
+
+        def read(cursor: CursorWrapper) -> list[tuple[Turn, int, str, list[Unread], list[ChildOutcome]]]:
+            among, parameters = dialect.among(by_id)
+            cursor.execute(STATES.format(among=among), parameters)
+            states = {read_uuid(row[0]): row[1:] for row in cursor.fetchall()}
+            return [self._news(cursor, turn, states.get(id)) for id, turn in by_id.items()]
+
+        for turn, inbox, requested, unread, outcomes in transact(self._alias, read):
+            if requested == "lost":
+                turn.abandon()
+                continue
+            if requested == "pause" and turn.pausing is None:
+                turn.pausing = ""
+            if inbox != turn.seen_inbox or outcomes:
+                turn.feed(inbox, unread, outcomes)
+
+    def _news(
+        self, cursor: CursorWrapper, turn: Turn, state: Sequence[Any] | None
+    ) -> tuple[Turn, int, str, list[Unread], list[ChildOutcome]]:
+        if state is None or state[0] != turn.claimed.claim or state[1] != "running":
+            return turn, turn.seen_inbox, "lost", [], []
+        _, _, inbox, requested = state
+        if inbox == turn.seen_inbox:
+            return turn, inbox, requested, [], []
+        dialect = dialect_of(connections[self._alias])
+        awaited = [id for wait in turn.open_waits() if isinstance(wait, ChildWait) for id in wait.children]
+        unread = [message for _, message in read_unread(cursor, dialect, [turn.claimed.id])]
+        return turn, inbox, requested, unread, read_outcomes(cursor, dialect, awaited)
+
+    def end_unstarted(self, claimed: Claimed, ending: Ending) -> None:
+        """End a claim whose turn never begins."""
+        write = Write(
+            execution_id=claimed.id,
+            claim=claimed.claim,
+            generation=claimed.generation,
+            parent_id=claimed.parent_id,
+            deadline=claimed.deadline,
+            seen_inbox=claimed.inbox,
+            had_crashes=False,
+            ending=ending,
+        )
+        store_all(self._alias, [write])
+
+    def refuse(self, turn: Turn, receipt: Receipt) -> Ending:
+        """Fail an execution whose data the database refuses."""
+        return lifecycle.refuse(turn, receipt)
+
+    def wake_others(self, write: Write, queues: Sequence[str], *, busy: bool) -> None:
+        """Tell other workers of what this one cannot take itself."""
+        foreign: set[str | UUID] = {child.queue for child in write.children if busy or child.queue not in queues}
+        if busy and (write.signals or write.ending is not None):
+            foreign.add(wakeups.ANY_QUEUE)
+        for queue in foreign:
+            wakeups.notify(str(queue), self._alias)

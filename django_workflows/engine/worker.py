@@ -1,0 +1,204 @@
+"""One worker process: a pump, its crew, and the threads around them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connections
+
+from django_workflows import conf
+from django_workflows.authoring.registry import registry
+from django_workflows.clock import database_now, monotonic
+from django_workflows.engine import lifecycle, wakeups
+from django_workflows.engine.claiming import Peek
+from django_workflows.engine.crew import TurnCrew
+from django_workflows.engine.listening import Listener
+from django_workflows.engine.pump import Chore, Diet, Pump
+from django_workflows.engine.shared import Identity, Slot
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import End, Ending
+from django_workflows.models import Worker
+
+logger = logging.getLogger("django_workflows")
+
+BEAT_SECONDS = 0.2
+ROW_SECONDS = 10.0
+EXIT_ASKED_BY_USER_CODE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How worker processes work; `until_idle` is the drain: end when nothing falls due within so many seconds."""
+
+    queues: tuple[str, ...]
+    threads: int
+    async_slots: int
+    branch_threads: int
+    grace: float
+    until_idle: float | None = None
+    chores: tuple[Chore, ...] = ()
+
+
+def diet_of(queues: Sequence[str], *, alone: bool = False) -> Diet:
+    """What the code that is loaded here can execute."""
+    served = list(registry.served())
+    return Diet(
+        queues=tuple(queues),
+        plain=tuple((name, version) for name, version, definition in served if not definition.is_async or alone),
+        asynchronous=tuple((name, version) for name, version, definition in served if definition.is_async and not alone),
+        alone=alone,
+    )
+
+
+class WorkerProcess:
+    """Runs in a forked process until it is told to stop; `run()` gives the exit status."""
+
+    def __init__(self, identity: Identity, options: WorkerOptions, slot: Slot, lifeline: int | None = None) -> None:
+        self.identity, self.options, self.slot = identity, options, slot
+        self.alias = conf.database()
+        self._lifeline = lifeline
+        self._exit_status = 0
+        self._ended = threading.Event()
+        self._row_at = 0.0
+        self.pump = Pump(
+            identity.id,
+            diet_of(options.queues, alone=identity.alone),
+            alias=self.alias,
+            chores=(*options.chores, self._keep_row),
+            reporter=self,
+        )
+        self.pump.crew = self.crew = TurnCrew(
+            self.pump,
+            threads=1 if identity.alone else options.threads,
+            async_slots=0 if identity.alone else options.async_slots,
+            branch_threads=options.branch_threads,
+            alone=identity.alone,
+            on_exit=self._on_exit,
+        )
+
+    def run(self) -> int:
+        """Work until stopped, or drained."""
+        self._start_thread(self._beat)
+        if self._lifeline is not None:
+            self._start_thread(self._watch_lifeline)
+        listener = self._listen()
+        wakeups.subscribe(self.pump.wake_up)
+        try:
+            self.pump.run(until_idle=2.0 if self.identity.alone else self.options.until_idle)
+        finally:
+            self._ended.set()
+            wakeups.unsubscribe(self.pump.wake_up)
+            if listener is not None:
+                listener.stop(1.0)
+            self._close_row()
+        return self._exit_status
+
+    def handle_signals(self) -> None:
+        """SIGTERM drains, a second one stops at once; Ctrl-C is the supervisor's, who passes it on."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_term)
+
+    def _on_term(self, number: int, frame: Any) -> None:
+        if self._ended.is_set() or getattr(self, "_terming", False):
+            os._exit(128 + number)
+        self._terming = True
+        self.pump.stop(self.options.grace)
+
+    def _on_exit(self, error: BaseException) -> None:
+        """A step called `sys.exit()`: the process ends in order, and its executions are taken up by others."""
+        logger.error("User code asked for the end of the process (%r); the worker exits.", error)
+        self._exit_status = EXIT_ASKED_BY_USER_CODE
+        self.pump.stop(0.5)
+
+    def _start_thread(self, target: Callable[[], None]) -> None:
+        threading.Thread(target=target, name=f"workflows-{target.__name__.strip('_')}", daemon=True).start()
+
+    def _beat(self) -> None:
+        """Touches nothing else, so waiting for the database is not hanging."""
+        while not self._ended.is_set():
+            self.slot.set("beat", monotonic())
+            self._ended.wait(BEAT_SECONDS)
+
+    def _watch_lifeline(self) -> None:
+        """The supervisor's end of the pipe closes when it is gone: nobody extends leases any more."""
+        assert self._lifeline is not None
+        os.read(self._lifeline, 1)
+        if not self._ended.is_set():
+            logger.warning("The supervisor is gone; worker %d ends.", os.getpid())
+            self.pump.stop(min(self.options.grace, conf.lease() / 2))
+
+    def _listen(self) -> Listener | None:
+        if not wakeups.can_notify(self.alias):
+            return None
+        listener = Listener(self.alias, self.pump.wake_up)
+        self.pump.is_listening = lambda: listener.is_listening
+        listener.start()
+        return listener
+
+    # what the pump reports
+
+    def ended(self, turn: Turn, ending: Ending, steps: int) -> None:
+        """Count it, say what people want to know, and tell the receivers of Django's signals."""
+        self.slot.add("turns")
+        self.slot.add("steps", steps)
+        claimed = turn.claimed
+        if ending.end is End.COMPLETE:
+            self.slot.add("completed")
+        elif ending.end is End.FAIL:
+            self.slot.add("failed")
+            logger.info("failed     %s %s: %s", claimed.workflow, claimed.id, ending.reason)
+        elif ending.end is End.PAUSE:
+            logger.info("paused     %s %s: %s", claimed.workflow, claimed.id, ending.reason)
+        elif ending.end is End.SUSPEND:
+            self.slot.add("parked")
+        if lifecycle.has_listeners(ending):
+            self.crew.pool.submit(lambda: lifecycle.announce(turn, ending))
+
+    def looked(self, peek: Peek) -> None:
+        self.slot.set("suspects", float(peek.suspects))
+
+    def held(self, count: int) -> None:
+        self.slot.set("held", float(count))
+
+    # its row in the database
+
+    def _keep_row(self, alias: str, peek: Peek) -> bool:
+        if monotonic() >= self._row_at:
+            self._row_at = monotonic() + ROW_SECONDS
+            values = {"seen_at": peek.now, "slots_used": self.pump.held}
+            if not Worker.objects.using(alias).filter(id=self.identity.id).update(**values):
+                self._create_row(alias, peek, values)
+        return False
+
+    def _create_row(self, alias: str, peek: Peek, values: dict[str, Any]) -> None:
+        hostname = socket.gethostname()
+        served: dict[str, list[int]] = {}
+        for name, version in self.pump.diet.served:
+            served.setdefault(name, []).append(version)
+        Worker.objects.using(alias).create(
+            id=self.identity.id,
+            name=f"{hostname}:{os.getpid()}",
+            hostname=hostname,
+            pid=os.getpid(),
+            queues=list(self.pump.diet.queues),
+            workflows=served,
+            slots=1 if self.identity.alone else self.options.threads + self.options.async_slots,
+            alone=self.identity.alone,
+            started_at=peek.now,
+            **values,
+        )
+
+    def _close_row(self) -> None:
+        try:
+            rows = Worker.objects.using(self.alias).filter(id=self.identity.id)
+            rows.update(stopped_at=database_now(self.alias), slots_used=0)
+        except (DatabaseError, InterfaceError):
+            logger.debug("The worker's row could not be closed", exc_info=True)
+        connections.close_all()

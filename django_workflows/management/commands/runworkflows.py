@@ -1,0 +1,183 @@
+"""`manage.py runworkflows`: work on executions until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from django_workflows import conf
+from django_workflows.authoring.registry import registry
+from django_workflows.clock import monotonic
+from django_workflows.engine.publishing import publish
+from django_workflows.engine.supervisor import Supervisor
+from django_workflows.engine.worker import WorkerOptions
+from django_workflows.management.reloading import RELOAD_STATUS, Reloader, run_reloading
+from django_workflows.services import CHORES
+
+DRAIN_SECONDS = 5.0
+PROGRESS_SECONDS = 0.5
+
+LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
+
+
+class Command(BaseCommand):
+    help = "Executes workflows until it is told to stop (Ctrl-C or SIGTERM drains, a second one stops at once)."
+    requires_system_checks = "__all__"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--queue", action="append", dest="queues", metavar="NAME", help="Serve only this queue; may be given again.")
+        parser.add_argument("--processes", type=_positive, help="Worker processes (setting PROCESSES).")
+        parser.add_argument("--threads", type=_positive, help="Executions of `def` workflows at once, per process (THREADS).")
+        parser.add_argument("--async-slots", type=_positive, help="Executions of `async def` workflows at once, per process.")
+        parser.add_argument("--drain", action="store_true", help=f"End when nothing is due, nor will be within {DRAIN_SECONDS:g} seconds.")
+        parser.add_argument("--autoreload", action="store_true", help="Start again when code changes.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["autoreload"] and os.environ.get(RELOAD_ENV) is None:
+            raise SystemExit(run_reloading(RELOAD_ENV))
+        _log_to(self.stdout, LEVELS[options["verbosity"]])
+        worker_options = _worker_options(options)
+        processes = options["processes"] or conf.processes()
+        self._refuse_too_many(processes)
+        _preflight()
+        if options["verbosity"]:
+            self._print_banner(worker_options, processes)
+        progress = Progress(self.stdout, live=options["drain"] and sys.stdout.isatty())
+        reloader = Reloader() if options["autoreload"] else None
+        supervisor = Supervisor(worker_options, processes, on_tick=lambda totals: _tick(progress, reloader, totals))
+        status = supervisor.run()
+        progress.finish(supervisor.totals(), summary=bool(options["verbosity"]))
+        if reloader is not None and reloader.has_changed:
+            raise SystemExit(RELOAD_STATUS)
+        if status:
+            raise SystemExit(status)
+
+    def _refuse_too_many(self, processes: int) -> None:
+        if processes > 1 and connections[conf.database()].vendor == "sqlite":
+            raise CommandError("SQLite has one writer: use --processes 1 (and --threads for more at once), or PostgreSQL.")
+
+    def _print_banner(self, options: WorkerOptions, processes: int) -> None:
+        connection = connections[conf.database()]
+        name = connection.settings_dict["NAME"]
+        names = sorted({name for name, _, _ in registry.served()})
+        shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        slots = f"{processes} process(es) × {options.threads} threads, {options.async_slots} async"
+        for label, value in (
+            ("database", f"{connection.vendor} {name}"),
+            ("queues", ", ".join(options.queues)),
+            ("workflows", shown or "none found: is there a workflows.py in an installed app?"),
+            ("slots", slots),
+        ):
+            self.stdout.write(f"{label:<10} {value}")
+        self.stdout.write("Quit with Ctrl-C.")
+        self.stdout.flush()
+
+
+RELOAD_ENV = "DJANGO_WORKFLOWS_RELOADING"
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def _worker_options(options: dict[str, Any]) -> WorkerOptions:
+    queues = tuple(dict.fromkeys(options["queues"] or _known_queues()))
+    return WorkerOptions(
+        queues=queues,
+        threads=options["threads"] or conf.threads(),
+        async_slots=options["async_slots"] or conf.async_slots(),
+        branch_threads=conf.branch_threads(),
+        grace=conf.grace(),
+        until_idle=DRAIN_SECONDS if options["drain"] else None,
+        chores=CHORES,
+    )
+
+
+def _known_queues() -> list[str]:
+    """Without --queue: the default queue and those that code names."""
+    named = {definition.options.queue for _, _, definition in registry.served() if definition.options.queue}
+    return [conf.default_queue(), *sorted(named - {conf.default_queue()})]
+
+
+def _preflight() -> None:
+    """In a process of its own, because this one must not open a connection: the tables fit, the workflows are rows."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = _check_database()
+        except Exception as error:
+            sys.stderr.write(f"The database cannot be used: {error}\n")
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        raise CommandError("runworkflows did not start; see above.")
+
+
+def _check_database() -> int:
+    alias = conf.database()
+    executor = MigrationExecutor(connections[alias])
+    targets = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "django_workflows"]
+    if executor.migration_plan(targets):
+        sys.stderr.write(f"The tables of django_workflows in {alias!r} are not up to date: run `manage.py migrate`.\n")
+        return 1
+    applied = {name for app, name in executor.loader.applied_migrations if app == "django_workflows"}
+    known = {name for app, name in executor.loader.disk_migrations if app == "django_workflows"}
+    if unknown := applied - known:
+        sys.stderr.write(f"The tables are newer than this code: unknown migration(s) {', '.join(sorted(unknown))}.\n")
+        return 1
+    publish(alias, only_missing=True)
+    return 0
+
+
+def _log_to(stream: Any, level: int) -> None:
+    """One line per notable event, unless the project logs `django_workflows` itself."""
+    logger = logging.getLogger("django_workflows")
+    if not logger.handlers:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    logger.setLevel(level)
+
+
+def _tick(progress: Progress, reloader: Reloader | None, totals: dict[str, float]) -> None:
+    progress.show(totals)
+    if reloader is not None:
+        reloader.look()
+
+
+class Progress:
+    """A live line on a terminal while draining, and a summary at the end."""
+
+    def __init__(self, stream: Any, *, live: bool) -> None:
+        self._stream, self._live = stream, live
+        self._began = self._shown_at = monotonic()
+
+    def show(self, totals: dict[str, float]) -> None:
+        if self._live and monotonic() - self._shown_at >= PROGRESS_SECONDS:
+            self._shown_at = monotonic()
+            self._stream.write(f"\r\033[K{self._line(totals)}, {totals['held']:.0f} in progress", ending="")
+            self._stream.flush()
+
+    def finish(self, totals: dict[str, float], *, summary: bool) -> None:
+        if self._live:
+            self._stream.write("\r\033[K", ending="")
+        if summary:
+            self._stream.write(f"{self._line(totals)} in {monotonic() - self._began:.1f} s")
+
+    def _line(self, totals: dict[str, float]) -> str:
+        parts = [f"{totals[name]:.0f} {name}" for name in ("completed", "failed", "parked", "steps")]
+        return ", ".join(parts)
+
+

@@ -1,0 +1,26 @@
+"""Which loops a worker runs beside commits and claims: the composition root of `runworkflows`."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from django_workflows.engine import dispatching, verbs
+from django_workflows.engine.claiming import Peek
+from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.pump import Chore
+
+
+def carry_out_verbs(alias: str, peek: Peek) -> bool:
+    """Carry out what operators requested, through `operations` or by SQL; whether anything changed."""
+    if not peek.requested:
+        return False
+    dialect = dialect_of(connections[alias])
+    return bool(transact(alias, lambda cursor: verbs.carry_out(cursor, dialect)))
+
+
+def dispatch_events(alias: str, peek: Peek) -> bool:
+    """Hand published events to the waits that are open for them; whether there were any."""
+    return peek.undispatched and dispatching.dispatch(alias) > 0
+
+
+CHORES: tuple[Chore, ...] = (carry_out_verbs, dispatch_events)
