@@ -1,0 +1,73 @@
+"""Writing in the caller's transaction, or in one that survives what databases do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows.engine.database import (
+    AmbiguousCommit,
+    ConnectionLost,
+    Fault,
+    dialect_of,
+    fault_of,
+    transact,
+    writing,
+)
+
+T = TypeVar("T")
+
+_TRIES = 3
+
+
+def in_callers_transaction(alias: str) -> bool:
+    """Whether what is written now commits with the caller's own writes."""
+    connection = connections[alias]
+    return connection.in_atomic_block or not connection.get_autocommit()
+
+
+def write(
+    alias: str,
+    work: Callable[[CursorWrapper], T],
+    settle: Callable[[], T | None],
+    *,
+    one_statement: bool = False,
+    savepoint: bool = False,
+) -> T:
+    """Call `work` with a cursor, in the caller's transaction, else in one of its own.
+
+    In the caller's, an exception out of `work` marks it for rollback, unless there is a `savepoint`. Its own is tried
+    again when the database asks for that, and when the connection was lost: `settle()` reads back whether the commit in
+    doubt took place. `work` must therefore do no harm when it is done twice with the same ids.
+    """
+    connection = connections[alias]
+    if in_callers_transaction(alias):
+        with transaction.atomic(using=alias, savepoint=savepoint), connection.cursor() as cursor:
+            return work(cursor)
+    for tries in range(1, _TRIES + 1):
+        try:
+            return _single(connection, work) if one_statement and tries == 1 else transact(alias, work)
+        except (AmbiguousCommit, ConnectionLost) as error:
+            if (settled := settle()) is not None:
+                return settled
+            if tries == _TRIES:
+                raise error.__cause__ or error from None
+    raise AssertionError("unreachable")
+
+
+def _single(connection: BaseDatabaseWrapper, work: Callable[[CursorWrapper], T]) -> T:
+    """A statement is a transaction by itself, which saves two round trips."""
+    try:
+        with writing(dialect_of(connection)), connection.cursor() as cursor:
+            return work(cursor)
+    except (DatabaseError, InterfaceError) as error:
+        fault = fault_of(error, at_commit=True, usable=connection.is_usable())
+        if fault in {Fault.DATA, Fault.OTHER}:
+            raise
+        if fault is not Fault.RETRY:
+            connection.close()
+        raise AmbiguousCommit(str(error)) from error

@@ -1,0 +1,213 @@
+"""Messages: a signal is addressed to one execution, an event is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Q, QuerySet
+
+from django_workflows import codec, conf
+from django_workflows.authoring.names import KEY_LENGTH, check_input_name
+from django_workflows.client import statements
+from django_workflows.client.commits import write
+from django_workflows.client.handles import first_of, id_of, instance, not_found
+from django_workflows.client.plans import check_moment
+from django_workflows.clock import DatabaseNow
+from django_workflows.engine.announcing import announce
+from django_workflows.engine.database import Dialect, dialect_of, read_time, store
+from django_workflows.engine.wakeups import ANY_QUEUE
+from django_workflows.exceptions import TransitionError
+from django_workflows.models import Event, EventType, Execution, Signal, Status, allowed_verbs, transition
+
+# Another sender or an operator may get in between; not often.
+_TRIES = 20
+
+_RECEIVING = ", ".join(f"'{status.value}'" for status in Status if "signal" in allowed_verbs(status))
+
+
+def signal(execution: Any, name: str, data: Any = None, *, message_id: str | None = None) -> Signal:
+    """Send a message to one execution, in the caller's transaction; it is kept until the execution asks for it.
+
+    The same `message_id` again gives back the first signal, even when the execution has ended since. Raises
+    `ExecutionNotFound`, `TransitionError` for an execution that has ended, `InvalidInput` and `PayloadError`.
+    """
+    sending = Sending(
+        execution_id=id_of(execution),
+        name=check_input_name("name", name),
+        data=_encode(data),
+        message_id=None if message_id is None else check_input_name("message_id", message_id, KEY_LENGTH),
+    )
+    status = ""
+    for _ in range(_TRIES):
+        if (received := write(sending.alias, sending.receive, sending.read_back)) is not None:
+            sent, queue = received
+            announce(sending.alias, [queue], executions=[sent.execution_id])
+            return sent
+        if (known := sending.known()) is not None:
+            return known
+        status = sending.status()
+        transition("signal", status)
+    raise TransitionError("signal", status, allowed_verbs(status), "its status kept changing")
+
+
+def send_event(
+    name: str,
+    data: Any = None,
+    *,
+    id: str | None = None,
+    source: str = "",
+    headers: Mapping[str, Any] | None = None,
+    deliver_at: datetime | None = None,
+) -> Event:
+    """Publish an event, in the caller's transaction; workers hand it to all who wait for it, from `deliver_at` on.
+
+    The same `id` within `WORKFLOWS["EVENT_WINDOW"]` is a no-op that gives back the first event. Raises `InvalidInput`
+    and `PayloadError`.
+    """
+    publishing = Publishing(
+        name=check_input_name("name", name),
+        data=_encode(data),
+        event_id=None if id is None else check_input_name("id", id, KEY_LENGTH),
+        source=check_input_name("source", source) if source else "",
+        headers=None if headers is None else _encode(dict(headers)),
+        deliver_at=None if deliver_at is None else check_moment("deliver_at", deliver_at),
+    )
+    for _ in range(_TRIES):
+        event = write(publishing.alias, publishing.publish, publishing.read_back, one_statement=True)
+        if event is not None:
+            announce(publishing.alias, [ANY_QUEUE], event=event.id)
+            return event
+        if (known := publishing.known()) is not None:
+            return known
+        publishing.forget_old_id()
+    raise AssertionError("unreachable: an id is either taken or free")
+
+
+def _encode(data: Any) -> str:
+    return codec.encode(data, max_bytes=conf.max_payload_bytes(), max_depth=conf.max_payload_depth())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What is on its way; its id is chosen here, so that a commit in doubt can be read back."""
+
+    name: str
+    data: str
+    id: UUID = field(default_factory=uuid4)
+    alias: str = field(default_factory=conf.database)
+
+    @property
+    def dialect(self) -> Dialect:
+        return dialect_of(connections[self.alias])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending(Message):
+    """A signal on its way."""
+
+    execution_id: UUID
+    message_id: str | None
+
+    def receive(self, cursor: CursorWrapper) -> tuple[Signal, str] | None:
+        """The signal and the queue of its receiver; None when it cannot receive, or has this message already."""
+        dialect, execution_id = self.dialect, store(self.dialect, self.execution_id)
+        text = statements.RECEIVE.format(now=dialect.now(), receiving=_RECEIVING)
+        cursor.execute(text, [execution_id, execution_id, self.message_id])
+        if (row := cursor.fetchone()) is None:
+            return None
+        number, queue = row
+        own = [store(dialect, self.id), execution_id, number, self.name, self.data, self.message_id]
+        cursor.execute(statements.SIGNAL.format(now=dialect.now()), own)
+        # sent twice at the same instant: the inbox has grown in vain, which only makes the receiver look once more
+        return (self._stored(number, row[0]), queue) if (row := cursor.fetchone()) is not None else None
+
+    def read_back(self) -> tuple[Signal, str] | None:
+        found = first_of(Signal.objects.using(self.alias).filter(pk=self.id))
+        return None if found is None else (found, ANY_QUEUE)
+
+    def known(self) -> Signal | None:
+        """The signal that came before under this id."""
+        same = Q(pk=self.id)
+        if self.message_id is not None:
+            same |= Q(execution_id=self.execution_id, message_id=self.message_id)
+        return first_of(Signal.objects.using(self.alias).filter(same))
+
+    def status(self) -> str:
+        """The receiver's. Raises `ExecutionNotFound`."""
+        execution = first_of(Execution.objects.using(self.alias).filter(pk=self.execution_id).only("status"))
+        if execution is None:
+            raise not_found(self.execution_id)
+        return execution.status
+
+    def _stored(self, number: int, created_at: Any) -> Signal:
+        return instance(
+            Signal,
+            self.alias,
+            id=self.id,
+            execution_id=self.execution_id,
+            number=number,
+            name=self.name,
+            data=codec.decode(self.data),
+            message_id=self.message_id,
+            created_at=read_time(created_at),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing(Message):
+    """An event on its way."""
+
+    event_id: str | None
+    source: str
+    headers: str | None
+    deliver_at: datetime | None
+
+    def publish(self, cursor: CursorWrapper) -> Event | None:
+        """The event, or None when its id was used before."""
+        dialect = self.dialect
+        later = [] if self.deliver_at is None else [store(dialect, self.deliver_at)]
+        text = statements.PUBLISH.format(now=dialect.now(), deliver_at="%s" if later else dialect.now())
+        own = [store(dialect, self.id), self.name, self.data, self.headers, self.source, self.event_id]
+        cursor.execute(text, [*own, *later])
+        row = cursor.fetchone()
+        return None if row is None else self._stored(*row)
+
+    def read_back(self) -> Event | None:
+        return first_of(Event.objects.using(self.alias).filter(pk=self.id))
+
+    def known(self) -> Event | None:
+        """The event that came before under this id, and not too long ago."""
+        if self.event_id is None:
+            return self.read_back()
+        return first_of(self._same_id().filter(created_at__gt=self._window()))
+
+    def forget_old_id(self) -> None:
+        """Take the id from an event older than the window; it keeps everything else."""
+        self._same_id().filter(created_at__lte=self._window()).update(event_id=None)
+
+    def _same_id(self) -> QuerySet[Event]:
+        return Event.objects.using(self.alias).filter(event_id=self.event_id)
+
+    def _window(self) -> Any:
+        return DatabaseNow() - timedelta(seconds=conf.event_window())
+
+    def _stored(self, deliver_at: Any, created_at: Any) -> Event:
+        return instance(
+            Event,
+            self.alias,
+            id=self.id,
+            type=EventType.EVENT,
+            name=self.name,
+            data=codec.decode(self.data),
+            headers=None if self.headers is None else codec.decode(self.headers),
+            source=self.source,
+            event_id=self.event_id,
+            deliver_at=read_time(deliver_at),
+            created_at=read_time(created_at),
+        )
