@@ -1,0 +1,29 @@
+"""The read side: what happened to an execution, why it waits, how many there are. Nothing here changes anything.
+
+| module | what it is |
+|---|---|
+| `timeline` | everything that happened to one execution, in order |
+| `titles` | the same in words |
+| `why` | why an execution does not move, from its row and its open steps |
+| `surroundings` | what that depends on: the time, open steps, workers |
+| `counts` | how many executions in which status, and how far each queue is behind |
+"""
+
+from django_workflows.inspection.counts import Backlog, Count, backlogs, count_by_status, queues
+from django_workflows.inspection.timeline import HistoryItem, door, history, recent, timeline
+from django_workflows.inspection.why import why_waiting, why_waiting_many
+
+__all__ = [
+    "Backlog",
+    "Count",
+    "HistoryItem",
+    "backlogs",
+    "count_by_status",
+    "door",
+    "history",
+    "queues",
+    "recent",
+    "timeline",
+    "why_waiting",
+    "why_waiting_many",
+]

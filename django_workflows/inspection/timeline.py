@@ -1,0 +1,242 @@
+"""What happened to one execution: its journal merged with its log and its inbox, by time.
+
+Nothing is written twice: the beginning and the end come from the execution's own columns, steps from the journal. The
+five sources are read in slices, so that a page of a long history costs no more than one of a short one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet
+
+from django_workflows import conf
+from django_workflows.exceptions import ExecutionNotFound, WorkflowsError
+from django_workflows.inspection import titles
+from django_workflows.models import OPEN_STEPS, Event, Execution, Signal, StepKind, StepResult, StepStatus
+
+# `history()` without a limit gives at most so many; an execution has at most MAX_STEPS journal rows in a generation.
+MOST = 10_000
+
+# On SQLite the times of one instant may be stored with three or six digits, and compare unequal as texts.
+_SLACK = timedelta(milliseconds=1)
+_SPARE = 50
+
+
+class InvalidPosition(WorkflowsError, ValueError):
+    """A position that no history item has; use the `position` of one."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """Where an item stands: by time; at one instant the beginning before steps, and these before the end."""
+
+    time: datetime
+    rank: int
+    id: UUID
+
+    def __str__(self) -> str:
+        return f"{self.time.isoformat()}~{self.rank}~{self.id.hex}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """The position that was written as `text`. Raises `InvalidPosition`."""
+        try:
+            time, rank, id = text.split("~")
+            position = cls(datetime.fromisoformat(time), int(rank), UUID(id))
+        except ValueError:
+            raise InvalidPosition(
+                f"{text[:100]!r} is no position in a history; use the `position` of an item."
+            ) from None
+        if position.time.tzinfo is None:
+            raise InvalidPosition("The time of a position has a time zone; use the `position` of an item.")
+        return position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryItem:
+    """One thing that happened. `type` is lifecycle, step, error, signal, event, schedule or operator.
+
+    `title` is a sentence in the active language without any payload; `data` holds what there is to know, errors with
+    their messages included. `step_key` is the position of the step it belongs to, or empty. `position` can be given as
+    `after` or `before`.
+    """
+
+    time: datetime
+    type: str
+    name: str
+    title: str
+    data: Mapping[str, Any]
+    step_key: str = ""
+    position: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which items are wanted: after one, before one, the first or the last `limit`."""
+
+    limit: int
+    after: Position | None = None
+    before: Position | None = None
+    newest: bool = False
+
+    def wants(self, position: Position) -> bool:
+        too_early = self.after is not None and position <= self.after
+        return not too_early and (self.before is None or position < self.before)
+
+    def take(self, rows: QuerySet[Any], field: str, position: Callable[[Any], Position]) -> Iterator[Any]:
+        """At most `limit` wanted rows, the first or the last ones, in slices."""
+        if self.after is not None:
+            rows = rows.filter(**{f"{field}__gte": self.after.time - _SLACK})
+        if self.before is not None:
+            rows = rows.filter(**{f"{field}__lte": self.before.time + _SLACK})
+        sign = "-" if self.newest else ""
+        rows, size, found = rows.order_by(f"{sign}{field}", f"{sign}id"), self.limit + _SPARE, 0
+        for start in range(0, MOST * 100, size):
+            chunk = list(rows[start : start + size])
+            for row in chunk:
+                if found < self.limit and self.wants(position(row)):
+                    found += 1
+                    yield row
+            if len(chunk) < size or found >= self.limit:
+                return
+
+
+def history(execution: Any, *, limit: int = MOST, after: str = "") -> list[Mapping[str, Any]]:
+    """Everything that happened to an execution, oldest first: the items of `timeline()` as dicts."""
+    return [asdict(item) for item in timeline(execution, limit=limit, after=after)]
+
+
+def timeline(execution: Any, *, limit: int = MOST, after: str = "") -> list[HistoryItem]:
+    """At most `limit` things that happened to an execution, oldest first, after the item with the position `after`.
+
+    Raises `ExecutionNotFound` and `InvalidPosition`.
+    """
+    return _read(execution, Page(limit=limit, after=Position.parse(after) if after else None))
+
+
+def recent(execution: Any, *, limit: int = 100, before: str = "") -> list[HistoryItem]:
+    """The last `limit` things that happened, before the item with the position `before`; the oldest of them first."""
+    return _read(execution, Page(limit=limit, before=Position.parse(before) if before else None, newest=True))
+
+
+class Door:
+    """Fulfils `models.doors.Inspection`."""
+
+    history = staticmethod(history)
+
+
+door = Door()
+
+Found = tuple[Position, HistoryItem]
+
+
+def _read(execution: Any, page: Page) -> list[HistoryItem]:
+    id = getattr(execution, "id", execution)
+    sources = (_own, _events, _signals, _beginnings, _outcomes)
+    found = sorted((found for source in sources for found in source(id, page)), key=lambda found: found[0])
+    chosen = found[-page.limit :] if page.newest else found[: page.limit]
+    return [item for _, item in chosen] if page.limit > 0 else []
+
+
+def _item(position: Position, type: str, name: str, title: str, data: Mapping[str, Any], step_key: str = "") -> Found:
+    item = HistoryItem(
+        time=position.time, type=type, name=name, title=title, data=data, step_key=step_key, position=str(position)
+    )
+    return position, item
+
+
+def _own(id: UUID, page: Page) -> Iterator[Found]:
+    """What the execution's own columns tell: created, started, and how it ended."""
+    columns = ("id", "created_at", "started_at", "completed_at", "status", "workflow", "reason", "error")
+    row = Execution.objects.using(conf.database()).filter(pk=id).values(*columns).first()
+    if row is None:
+        raise ExecutionNotFound(f"There is no execution {id}.")
+    ending = {"reason": row["reason"], "error": row["error"]}
+    moments: tuple[tuple[datetime | None, int, str, dict[str, Any]], ...] = (
+        (row["created_at"], 0, "created", {"workflow": row["workflow"]}),
+        (row["started_at"], 1, "started", {}),
+        (row["completed_at"], 9, row["status"], {name: value for name, value in ending.items() if value}),
+    )
+    for time, rank, name, data in moments:
+        if time is not None and page.wants(position := Position(time, rank, row["id"])):
+            yield _item(position, "lifecycle", name, titles.of_lifecycle(name), data)
+
+
+def _events(id: UUID, page: Page) -> Iterator[Found]:
+    def position(event: Event) -> Position:
+        return Position(event.created_at, 2, event.id)
+
+    rows = Event.objects.using(conf.database()).filter(execution_id=id)
+    for event in page.take(rows, "created_at", position):
+        data = event.data if isinstance(event.data, dict) else {} if event.data is None else {"data": event.data}
+        step_key = data.get("step")
+        title = titles.of_event(event.type, event.name, data)
+        yield _item(position(event), event.type, event.name, title, data, step_key if isinstance(step_key, str) else "")
+
+
+def _signals(id: UUID, page: Page) -> Iterator[Found]:
+    def position(signal: Signal) -> Position:
+        return Position(signal.created_at, 3, signal.id)
+
+    rows = Signal.objects.using(conf.database()).filter(execution_id=id)
+    for signal in page.take(rows, "created_at", position):
+        delivered = signal.event_id is not None
+        data = {"number": signal.number, "data": signal.data, "consumed_at": _text(signal.consumed_at)}
+        type, title = "event" if delivered else "signal", titles.of_message(signal.name, delivered=delivered)
+        yield _item(position(signal), type, signal.name, title, data, signal.step_key)
+
+
+def _steps(id: UUID) -> QuerySet[StepResult]:
+    """The journal without what may be large; an error is told, an output is not."""
+    rows = StepResult.objects.using(conf.database()).filter(execution_id=id)
+    return rows.defer("input", "output").annotate(answered=Q(output__isnull=False))
+
+
+def _beginnings(id: UUID, page: Page) -> Iterator[Found]:
+    """Where a step or a wait began, unless it had its outcome at once."""
+
+    def position(step: StepResult) -> Position:
+        return Position(step.created_at, 4, step.id)
+
+    instant = Q(completed_at__isnull=False, created_at=F("completed_at"))
+    rows = _steps(id).exclude(instant).filter(kind__in=_LASTING)
+    for step in page.take(rows, "created_at", position):
+        data = _without_nothing(
+            {"kind": step.kind, "status": "started", "deadline": _text(step.deadline), "child": _text(step.child_id)}
+        )
+        yield _item(position(step), "step", step.name, titles.of_beginning(step), data, step.key)
+
+
+_LASTING = (StepKind.STEP, StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.CHILD)
+
+
+def _outcomes(id: UUID, page: Page) -> Iterator[Found]:
+    def position(step: StepResult) -> Position:
+        assert step.completed_at is not None  # the query asks for it
+        return Position(step.completed_at, 5, step.id)
+
+    rows = _steps(id).filter(completed_at__isnull=False).exclude(status__in=OPEN_STEPS)
+    for step in page.take(rows, "completed_at", position):
+        data = {
+            "kind": step.kind,
+            "status": step.status,
+            "attempts": step.attempts,
+            "lost": step.lost or None,
+            "error": step.error if step.status != StepStatus.SUCCEEDED else None,
+            "child": _text(step.child_id),
+        }
+        title = titles.of_outcome(step, answered=step.answered)
+        yield _item(position(step), "step", step.name, title, _without_nothing(data), step.key)
+
+
+def _without_nothing(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def _text(value: datetime | UUID | None) -> str | None:
+    return value.isoformat() if isinstance(value, datetime) else None if value is None else str(value)
