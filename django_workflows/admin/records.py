@@ -1,0 +1,115 @@
+"""Read-only pages of what the engine wrote: steps, events, signals, workers, versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from django_workflows.admin.base import EngineAdmin, PayloadAdmin
+from django_workflows.admin.rendering import badge, link_to
+from django_workflows.clock import DatabaseNow
+from django_workflows.inspection.surroundings import gone_after
+from django_workflows.models import Event, Execution, Signal, StepResult, Worker, WorkflowVersion
+
+
+@admin.display(description=_("execution"))
+def execution_link(row: Any) -> str:
+    return link_to(Execution, row.execution_id, row.execution_id) if row.execution_id else "–"
+
+
+@admin.register(StepResult)
+class StepResultAdmin(PayloadAdmin):
+    """One step with its whole payloads; the journal links here, the index does not."""
+
+    plain = (
+        execution_link,
+        "key",
+        "name",
+        "kind",
+        "status",
+        "attempts",
+        "lost",
+        "deadline",
+        "generation",
+        "superseded",
+        "claim",
+        "created_at",
+        "started_at",
+        "completed_at",
+    )
+    payloads = ("input", "output", "error")
+    list_display = ("name", "kind", "status", "key", execution_link)
+    ordering = ()
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        return {}
+
+
+@admin.register(Event)
+class EventAdmin(PayloadAdmin):
+    list_display = ("name", "type", execution_link, "source", "created_at", "dispatched_at")
+    list_filter = ("type",)
+    list_select_related = False
+    search_fields = ("name__startswith", "=event_id")
+    ordering = ("-created_at",)
+    sortable_by = ()
+    plain = (
+        "type",
+        "name",
+        execution_link,
+        "source",
+        "event_id",
+        "deliver_at",
+        "created_at",
+        "dispatched_at",
+    )
+    payloads = ("data", "headers")
+
+
+@admin.register(Signal)
+class SignalAdmin(PayloadAdmin):
+    list_display = ("name", "number", execution_link, "created_at", "consumed_at")
+    list_select_related = False
+    search_fields = ("name__startswith", "=message_id")
+    ordering = ("-created_at",)
+    sortable_by = ()
+    plain = (execution_link, "number", "name", "message_id", "event_id", "step_key", "created_at", "consumed_at")
+    payloads = ("data",)
+
+
+@admin.register(WorkflowVersion)
+class WorkflowVersionAdmin(EngineAdmin):
+    list_display = ("workflow", "version", "fingerprint", "created_at")
+    search_fields = ("workflow__startswith",)
+    ordering = ("workflow", "-version")
+
+
+@admin.register(Worker)
+class WorkerAdmin(EngineAdmin):
+    list_display = ("name", "state", "hostname", "pid", "queue_names", "used", "code_version", "started_at", "seen_at")
+    ordering = ("-seen_at",)
+    sortable_by = ("seen_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        queryset: QuerySet[Any] = super().get_queryset(request).annotate(now=DatabaseNow())
+        return queryset
+
+    @admin.display(description=_("state"))
+    def state(self, worker: Any) -> str:
+        if worker.stopped_at is not None:
+            return badge("cancelled", str(_("stopped")))
+        if worker.now - worker.seen_at > gone_after():
+            return badge("failed", str(_("not seen lately")))
+        return badge("running", str(_("alive")))
+
+    @admin.display(description=_("queues"))
+    def queue_names(self, worker: Worker) -> str:
+        return ", ".join(map(str, worker.queues)) if isinstance(worker.queues, list) else str(worker.queues)
+
+    @admin.display(description=_("slots used"))
+    def used(self, worker: Worker) -> str:
+        return f"{worker.slots_used}/{worker.slots}"

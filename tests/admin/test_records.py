@@ -1,0 +1,112 @@
+"""The other pages: what the engine wrote is only looked at, and of definitions only `enabled` is changed."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from django_workflows.models import EventType, Workflow, WorkflowVersion
+from tests.admin.conftest import Login
+from tests.factories import (
+    ago,
+    make_event,
+    make_execution,
+    make_log,
+    make_signal,
+    make_step,
+    make_trigger,
+    make_worker,
+    make_workflow,
+)
+
+MODELS = ("execution", "event", "signal", "stepresult", "worker", "workflow", "workflowversion", "trigger")
+
+
+def change(model: str, pk: object) -> str:
+    return reverse(f"admin:django_workflows_{model}_change", args=[pk])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_opens_and_nothing_can_be_added(operator: Client, admin_client: Client, model: str) -> None:
+    execution = make_execution()
+    make_step(execution)
+    make_signal(execution)
+    make_log(execution, EventType.ERROR, "charge", {"attempt": 1})
+    make_worker()
+    make_workflow()
+    WorkflowVersion.objects.create(workflow="fulfil", version=7)
+    make_trigger()
+
+    listed = admin_client.get(reverse(f"admin:django_workflows_{model}_changelist"), {"q": "f"})
+    assert listed.status_code == 200
+    assert admin_client.get(reverse(f"admin:django_workflows_{model}_changelist")).status_code == 200
+    assert admin_client.get(reverse(f"admin:django_workflows_{model}_add")).status_code == 403
+
+
+def test_the_index_names_what_people_look_for(admin_client: Client) -> None:
+    html = admin_client.get(reverse("admin:index")).content.decode()
+
+    for model in ("execution", "event", "signal", "worker", "workflow", "trigger"):
+        assert reverse(f"admin:django_workflows_{model}_changelist") in html
+    assert reverse("admin:django_workflows_stepresult_changelist") not in html
+
+
+def test_payloads_of_events_signals_and_steps_need_their_permission(operator: Client, login: Login) -> None:
+    execution = make_execution()
+    rows = {
+        "event": make_log(execution, EventType.ERROR, "charge", {"secret": 4711}),
+        "signal": make_signal(execution, data={"secret": 4711}),
+        "stepresult": make_step(execution, output={"secret": 4711}),
+    }
+    nobody = login()
+
+    for model, row in rows.items():
+        assert "4711" in operator.get(change(model, row.pk)).content.decode()
+        assert "4711" not in nobody.get(change(model, row.pk)).content.decode()
+        assert operator.post(change(model, row.pk), {"name": "other"}).status_code == 403
+
+
+def test_an_event_that_was_published_belongs_to_no_execution(operator: Client) -> None:
+    event = make_event(data=1)
+
+    assert operator.get(change("event", event.pk)).status_code == 200
+
+
+def test_a_workflow_can_be_disabled_and_nothing_else_is_written(operator: Client) -> None:
+    workflow = make_workflow(description="Ships an order", retry={"max_attempts": 5})
+
+    response = operator.post(change("workflow", workflow.pk), {"name": "other", "description": "", "queue": "evil"})
+
+    assert response.status_code == 302
+    workflow = Workflow.objects.get(pk=workflow.pk)
+    assert (workflow.enabled, workflow.name, workflow.queue) == (False, "fulfil", "")
+    assert LogEntry.objects.get(object_id=str(workflow.pk)).get_change_message()
+    html = operator.get(change("workflow", workflow.pk)).content.decode()
+    assert "max_attempts" in html
+    assert "?workflow=fulfil" in html
+
+
+def test_a_trigger_can_be_disabled_by_those_who_may(operator: Client, login: Login) -> None:
+    trigger = make_trigger(config={"a": 1})
+
+    assert login().post(change("trigger", trigger.pk), {}).status_code == 403
+    assert operator.post(change("trigger", trigger.pk), {"pattern": "*"}).status_code == 302
+
+    trigger.refresh_from_db()
+    assert (trigger.enabled, trigger.pattern) == (False, "order.*")
+    assert operator.post(change("trigger", trigger.pk), {"enabled": "on"}).status_code == 302
+    trigger.refresh_from_db()
+    assert trigger.enabled
+
+
+def test_workers_tell_whether_they_are_alive(operator: Client) -> None:
+    make_worker(name="here", slots_used=3)
+    make_worker(name="lost", seen_at=ago(hours=1))
+    make_worker(name="gone", stopped_at=ago(seconds=1))
+
+    html = operator.get(reverse("admin:django_workflows_worker_changelist")).content.decode()
+
+    for text in ("alive", "not seen lately", "stopped", "3/32", "default"):
+        assert text in html
