@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -13,7 +15,5 @@ class WorkflowsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from django_workflows import wiring  # noqa: PLC0415  # models can be imported only now
-
-        wiring.open_doors()
+        import_module("django_workflows.wiring").open_doors(self)  # it imports models, which can be imported only now
         autodiscover_modules("workflows")

@@ -54,7 +54,7 @@ def sql_now(vendor: str, plus_seconds: float = 0.0) -> str:
 class DatabaseNow(Func):
     """The database's present time as an ORM expression."""
 
-    output_field = DateTimeField()  # type: ignore[assignment]  # Func declares a cached property
+    output_field = DateTimeField()
     arity = 0
 
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> tuple[str, list[Any]]:  # type: ignore[override]  # the stubs type the keyword arguments one by one

@@ -25,20 +25,24 @@ DEFAULTS: dict[str, Setting] = {
     "DATABASE": Setting("default", (str,), None, "Alias of the database that holds the engine's tables."),
     "EAGER": Setting(False, (bool,), None, "Drive executions inside `start()`, in the caller's process."),
     "DEFAULT_QUEUE": Setting("default", (str,), None, "Queue of workflows that name none."),
-    "DEFAULT_RETRY": Setting(
-        {}, (dict,), None, "Retry policy of steps without one: the keyword arguments of `Retry`."
-    ),
+    "DEFAULT_RETRY": Setting({}, (dict,), None, "Retry policy of steps without one: the keyword arguments of `Retry`."),
     "THREADS": Setting(32, (int,), 1, "Executions of `def` workflows that one worker process runs at once."),
-    "ASYNC_SLOTS": Setting(1000, (int,), 1, "Executions of `async def` workflows that one worker process runs at once."),
+    "ASYNC_SLOTS": Setting(
+        1000, (int,), 1, "Executions of `async def` workflows that one worker process runs at once."
+    ),
     "BRANCH_THREADS": Setting(32, (int,), 0, "Extra threads per worker process for parallel branches."),
     "PROCESSES": Setting(1, (int,), 1, "Worker processes; SQLite allows one."),
     "LEASE": Setting(30.0, _number, 0.2, "Seconds until the executions of a lost worker are taken over."),
     "HANG_TIMEOUT": Setting(60.0, _number, 1, "Seconds without a beat after which a worker process is killed."),
     "GRACE": Setting(30.0, _number, 0, "Seconds that SIGTERM leaves to the steps in flight."),
-    "POLL_INTERVAL": Setting(0.5, _number, 0.01, "Longest time in seconds between two looks at the database, without LISTEN."),
+    "POLL_INTERVAL": Setting(
+        0.5, _number, 0.01, "Longest time in seconds between two looks at the database, without LISTEN."
+    ),
     "LISTEN": Setting(True, (bool,), None, "Use LISTEN/NOTIFY where the database has it (PostgreSQL)."),
     "LISTEN_POLL_INTERVAL": Setting(1.0, _number, 0.01, "The same as POLL_INTERVAL while LISTEN works."),
-    "MAX_PAYLOAD_BYTES": Setting(1024 * 1024, (int,), 64, "Largest JSON text of an input, result, signal or output, in bytes."),
+    "MAX_PAYLOAD_BYTES": Setting(
+        1024 * 1024, (int,), 64, "Largest JSON text of an input, result, signal or output, in bytes."
+    ),
     "MAX_PAYLOAD_DEPTH": Setting(64, (int,), 1, "Deepest nesting of such a value."),
     "MAX_STEPS": Setting(10_000, (int,), 1, "Most journal rows of one execution and generation."),
     "MISMATCH_RELEASES": Setting(

@@ -1,34 +1,34 @@
 """The errors of django-workflows.
 
-    WorkflowsError
-    ├── InvalidInput               arguments do not fit the workflow's signature (ValueError)
-    ├── PayloadError               a value cannot be stored (ValueError)
-    │   ├── PayloadTooLarge
-    │   ├── PayloadTooDeep
-    │   └── Unserializable
-    ├── DefinitionError            a decorator, option or registration is wrong
-    │   └── DuplicateName
-    ├── UnknownWorkflow            nothing is registered under this name (LookupError)
-    ├── ExecutionNotFound          no such execution (LookupError)
-    ├── TransitionError            an operator's verb does not apply in this status
-    ├── KeyConflict                an unfinished execution holds this key
-    ├── ResultTimeout              `result(timeout=…)` passed (TimeoutError)
-    ├── ExecutionFailed            the outcome of somebody else's execution
-    │   ├── ExecutionCancelled
-    │   └── ExecutionTimedOut
-    ├── StepError                  raised inside a step to steer its retries
-    │   ├── NonRetryable
-    │   └── RetryAfter
-    ├── StepFailed                 a step used up its attempts; raised in the workflow
-    ├── StepTimeout                one attempt took longer than its timeout (TimeoutError)
-    ├── LimitExceeded              a limit of the settings, final
-    └── ContextMisuse              `ctx` used where it cannot work
+WorkflowsError
+├── InvalidInput               arguments do not fit the workflow's signature (ValueError)
+├── PayloadError               a value cannot be stored (ValueError)
+│   ├── PayloadTooLarge
+│   ├── PayloadTooDeep
+│   └── Unserializable
+├── DefinitionError            a decorator, option or registration is wrong
+│   └── DuplicateName
+├── UnknownWorkflow            nothing is registered under this name (LookupError)
+├── ExecutionNotFound          no such execution (LookupError)
+├── TransitionError            an operator's verb does not apply in this status
+├── KeyConflict                an unfinished execution holds this key
+├── ResultTimeout              `result(timeout=…)` passed (TimeoutError)
+├── ExecutionFailed            the outcome of somebody else's execution
+│   ├── ExecutionCancelled
+│   └── ExecutionTimedOut
+├── StepError                  raised inside a step to steer its retries
+│   ├── NonRetryable
+│   └── RetryAfter
+├── StepFailed                 a step used up its attempts; raised in the workflow
+├── StepTimeout                one attempt took longer than its timeout (TimeoutError)
+├── LimitExceeded              a limit of the settings, final
+└── ContextMisuse              `ctx` used where it cannot work
 
-    ControlFlow (BaseException)    how the engine unwinds a workflow function; never caught by `except Exception`
-    ├── Parked                     the execution waits, pauses or moves on elsewhere
-    ├── Abandoned                  the claim was lost: whatever happens now is ignored
-    ├── NonDeterminism             the code no longer matches the journal
-    └── Ended                      `ctx.cancel()`, `ctx.pause()`, `ctx.continue_as_new()`
+ControlFlow (BaseException)    how the engine unwinds a workflow function; never caught by `except Exception`
+├── Parked                     the execution waits, pauses or moves on elsewhere
+├── Abandoned                  the claim was lost: whatever happens now is ignored
+├── NonDeterminism             the code no longer matches the journal
+└── Ended                      `ctx.cancel()`, `ctx.pause()`, `ctx.continue_as_new()`
 """
 
 from __future__ import annotations

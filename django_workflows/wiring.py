@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from django_workflows import client
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from django_workflows import client, conf, inspection, operations
 from django_workflows.authoring.doors import doors as authoring
 from django_workflows.engine import announcing
 from django_workflows.engine.eager import EagerDriver
+from django_workflows.engine.publishing import publish
 from django_workflows.models import doors as models
 
 
-def open_doors() -> None:
+def open_doors(app: AppConfig) -> None:
     """Called once by `apps.ready()`."""
     authoring.client = client.door
     models.client = client.door
+    models.operations = operations.door
+    models.inspection = inspection.door
     announcing.doors.driver = EagerDriver()
+    post_migrate.connect(publish_workflows, sender=app, dispatch_uid="django_workflows.publish")
+
+
+def publish_workflows(sender: AppConfig, using: str, **kwargs: Any) -> None:
+    """After `migrate`, the workflows of the code are rows. Other databases of the project have no such tables."""
+    if using == conf.database():
+        publish(using, only_missing=False)

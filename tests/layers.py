@@ -25,6 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"services"}),
     frozenset({"api", "admin", "management", "metrics", "checks", "testing", "remote"}),
     frozenset({"urls"}),
+    frozenset({"wiring"}),
     frozenset({"apps"}),
 )
 LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}

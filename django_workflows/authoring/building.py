@@ -160,4 +160,3 @@ def send_event(name: str, data: Any, event_id: str | None) -> commands.Send:
 
 def signal(execution: Any, name: str, data: Any) -> commands.Send:
     return commands.Send(check_input_name("name", name), getattr(execution, "id", execution), data)
-

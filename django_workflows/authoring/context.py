@@ -243,9 +243,7 @@ class AsyncContext(BaseContext):
         return self._perform(building.child(child, args, kwargs, wait=True))
 
     @overload
-    def start(
-        self, child: Startable[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[AsyncChildHandle[R]]: ...
+    def start(self, child: Startable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[AsyncChildHandle[R]]: ...
     @overload
     def start(self, child: str, /, *args: Any, **kwargs: Any) -> Awaitable[AsyncChildHandle[Any]]: ...
     def start(self, child: Any, /, *args: Any, **kwargs: Any) -> Any:

@@ -49,9 +49,7 @@ class _Decorator:
     """The type of `@workflow(…)`; at run time a plain function stands in for it."""
 
     @overload
-    def __call__(
-        self, fn: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /
-    ) -> WorkflowDefinition[P, R]: ...
+    def __call__(self, fn: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> WorkflowDefinition[P, R]: ...
     @overload
     def __call__(self, fn: Callable[Concatenate[Any, P], R], /) -> WorkflowDefinition[P, R]: ...
     def __call__(self, fn: Any, /) -> Any:

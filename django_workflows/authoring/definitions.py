@@ -54,7 +54,7 @@ class _Startable(Generic[P, R]):
         return doors.client.start_many(self, inputs, self.start_options)
 
     def _with_start_options(self, keywords: Mapping[str, Any]) -> Self:
-        if unknown := set(keywords) - set(StartOptions.__slots__):  # type: ignore[attr-defined]  # dataclass slots
+        if unknown := set(keywords) - set(StartOptions.__slots__):
             raise DefinitionError(f"Unknown option(s) for using(): {', '.join(sorted(unknown))}.")
         changed = copy.copy(self)
         changed.start_options = replace(self.start_options, **keywords)

@@ -92,7 +92,7 @@ class StepOptions:
 
     def with_keywords(self, keywords: Mapping[str, Any]) -> Self:
         changes = {name: value for name, value in keywords.items() if name != "name"}
-        if unknown := changes.keys() - self.__slots__:  # type: ignore[operator]  # dataclass slots are a tuple
+        if unknown := changes.keys() - self.__slots__:
             raise DefinitionError(f"Unknown step option(s): {', '.join(sorted(unknown))}.")
         if "timeout" in changes:
             changes["timeout"] = _positive("timeout", changes["timeout"])
@@ -117,7 +117,7 @@ class WorkflowOptions:
     @classmethod
     def from_keywords(cls, keywords: WorkflowKeywords) -> Self:
         values: dict[str, Any] = {name: value for name, value in keywords.items() if name != "name"}
-        if unknown := values.keys() - set(cls.__slots__):  # type: ignore[attr-defined]  # as above
+        if unknown := values.keys() - set(cls.__slots__):
             raise DefinitionError(f"Unknown workflow option(s): {', '.join(sorted(unknown))}.")
         values["timeout"] = _positive("timeout", values.get("timeout"))
         values["tags"] = tuple(values.get("tags", ()))

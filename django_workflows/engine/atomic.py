@@ -76,7 +76,9 @@ def _is_stored(turn: Turn, entry: Entry) -> bool:
     pause = 0.01
     while True:
         try:
-            return transact(turn.alias, lambda cursor: _exists(cursor, STORED.format(among=among), [*parameters, entry.status]))
+            return transact(
+                turn.alias, lambda cursor: _exists(cursor, STORED.format(among=among), [*parameters, entry.status])
+            )
         except (AmbiguousCommit, ConnectionLost):
             time.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, 2.0)

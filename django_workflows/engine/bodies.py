@@ -24,7 +24,7 @@ from django_workflows.exceptions import Abandoned, ControlFlow, StepTimeout, Wor
 
 
 class OpenTransaction(WorkflowsError):
-    """The step left a transaction open; it was rolled back. Use `with transaction.atomic()`, or `@step(atomic=True)`."""
+    """The step left a transaction open; it was rolled back. Use `transaction.atomic()`, or `@step(atomic=True)`."""
 
 
 # What ends the process, or unwinds the workflow, is no failure of a step.
@@ -206,7 +206,9 @@ def close_what_was_left_open(before: dict[str, int]) -> None:
     left = []
     for connection in connections.all(initialized_only=True):
         depth = len(connection.savepoint_ids) + connection.in_atomic_block
-        forgot_autocommit = connection.connection is not None and not connection.autocommit and not connection.in_atomic_block
+        forgot_autocommit = (
+            connection.connection is not None and not connection.autocommit and not connection.in_atomic_block
+        )
         if depth > before.get(connection.alias, 0) or forgot_autocommit:
             connection.in_atomic_block = False
             connection.close()

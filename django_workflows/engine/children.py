@@ -57,7 +57,8 @@ def new_child(
 
 
 def _execution(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> NewExecution:
-    assert entry.child_id is not None and entry.input is not None
+    assert entry.child_id is not None
+    assert entry.input is not None
     options, defaults = definition.start_options, definition.options
     start = options.start_at or turn.after(parse_duration(options.delay or 0))
     timeout = options.timeout if options.timeout is not None else defaults.timeout

@@ -275,9 +275,7 @@ def _later(dialect: Dialect) -> str:
     return f"CASE {cases} ELSE {dialect.now(30)} END"
 
 
-def release_all(
-    cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID], *, crashed: bool
-) -> int:
+def release_all(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID], *, crashed: bool) -> int:
     """Give back whatever these workers hold; as a crash when they died with it."""
     among, parameters = dialect.among(workers)
     text = RELEASE.format(now=dialect.now(), among=among, lock=dialect.lock)

@@ -235,5 +235,3 @@ def _deliver_signals(cursor: CursorWrapper, dialect: Dialect, writes: list[Write
     if signals:
         statements.run(cursor, dialect, statements.RECEIVE, statements.COUNT_COLUMNS, list(numbers.items()))
         statements.run(cursor, dialect, statements.INSERT_SIGNALS, statements.SIGNAL_COLUMNS, signals)
-
-

@@ -49,7 +49,7 @@ class TurnCrew:
 
     def execute(self, loaded: Sequence[Loaded]) -> None:
         """Begin these turns."""
-        coroutines = []
+        coroutines: list[Callable[[], Any]] = []
         for one in loaded:
             definition = registry.workflow(one.claimed.workflow, one.claimed.version)
             common: dict[str, Any] = {"clock": self._pump.clock, "committer": self._pump, "alias": self._pump.alias}

@@ -71,6 +71,11 @@ ORDER BY s.execution_id, s.seq LIMIT %s
 
 STILL_OPEN = "SELECT id FROM django_workflows_stepresult WHERE status = 'scheduled' AND id {among}"
 
+WAIT_AT = """
+SELECT id FROM django_workflows_stepresult
+WHERE execution_id {among} AND key = %s AND superseded = 0 AND status = 'scheduled'
+"""
+
 DELIVERY_COLUMNS = statements.columns(
     id="uuid", execution_id="uuid", number="int", name="text", data="text", event_id="uuid", step_key="text"
 )
@@ -210,8 +215,6 @@ class Lookback:
             [*parameters, store(dialect, event.id)],
         )
         if cursor.fetchone() is None:
-            wait = f"SELECT id FROM django_workflows_stepresult WHERE execution_id {among} AND key = %s AND superseded = 0 AND status = 'scheduled'"
-            cursor.execute(wait, [*parameters, self.key])
+            cursor.execute(WAIT_AT.format(among=among), [*parameters, self.key])
             if (row := cursor.fetchone()) is not None:
                 _deliver(cursor, dialect, event, [OpenWait(self.execution_id, read_uuid(row[0]), self.key)])
-

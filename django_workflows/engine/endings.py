@@ -10,7 +10,7 @@ from typing import Any
 from django_workflows import codec, conf
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending
-from django_workflows.exceptions import DefinitionError, LimitExceeded, StepFailed
+from django_workflows.exceptions import DefinitionError, ExecutionFailed, LimitExceeded, StepFailed
 from django_workflows.models import Event
 
 logger = logging.getLogger("django_workflows")
@@ -53,7 +53,8 @@ def after_return(turn: Turn, value: Any) -> Ending | None:
         if inspect.iscoroutine(value):
             value.close()
         return after_error(
-            turn, DefinitionError(f"Workflow {turn.definition.name!r} returned a coroutine: declare it with `async def`.")
+            turn,
+            DefinitionError(f"Workflow {turn.definition.name!r} returned a coroutine: declare it with `async def`."),
         )
     turn.journal.check_nothing_left()
     try:
@@ -73,12 +74,22 @@ def after_error(turn: Turn, error: BaseException) -> Ending | None:
     if turn.unwinding or turn.mismatch is not None:
         return after_unwinding(turn)
     data = codec.encode_exception(error)
-    if isinstance(error, StepFailed):
-        data["step"] = error.key
+    if step := _step_of(turn, error):
+        data["step"] = step
     if turn.definition.options.on_error == "pause" and not isinstance(error, LimitExceeded):
         turn.log("error", "workflow failed", {"error": data})
         return Ending(end=End.PAUSE, reason=f"{data['type']}: {data['message']}"[:1000])
     return Ending(end=End.FAIL, error=codec.encode(data), reason=f"{data['type']}: {data['message']}"[:1000])
+
+
+def _step_of(turn: Turn, error: BaseException) -> str:
+    """The key of the step, or of the child, whose failure the workflow let pass: a retry begins there."""
+    if isinstance(error, StepFailed):
+        return error.key
+    if not isinstance(error, ExecutionFailed):
+        return ""
+    failed = (entry for entry in turn.journal if entry.status == "failed" and str(entry.child_id) == error.execution_id)
+    return next((entry.key for entry in failed), "")
 
 
 def after_unwinding(turn: Turn) -> Ending | None:

@@ -1,7 +1,7 @@
-"""The keeper: the one process that extends the leases of living workers and releases the claims of dead ones.
+"""The keeper: the one process that extends the leases of living workers and releases what the dead held.
 
-It is apart from the workers, so that a step which holds the GIL loses no lease; it extends only what belongs to a worker
-that has beaten within `HANG_TIMEOUT`.
+It is apart from the workers, so that a step which holds the GIL loses no lease; it extends only what belongs to a
+worker that has beaten within `HANG_TIMEOUT`.
 """
 
 from __future__ import annotations
@@ -88,23 +88,21 @@ class Keeper:
     def _release_dead(self) -> None:
         """Claims of the dead are free at once; an accident counts as a crash on each of their executions."""
         for crashed in (True, False):
-            ids = [id for id, accident in self._dead.items() if accident is crashed]
-            if not ids:
-                continue
-            dialect = dialect_of(connections[self._alias])
-            count = transact(
-                self._alias,
-                lambda cursor, ids=ids, crashed=crashed: claiming.release_all(cursor, dialect, ids, crashed=crashed),  # type: ignore[misc]  # bound now
-            )
-            if self._may_hold_more(ids):
-                continue
-            now = database_now(self._alias)
-            Worker.objects.using(self._alias).filter(id__in=ids, stopped_at=None).update(stopped_at=now)
-            for id in ids:
-                del self._dead[id]
-            if count:
-                logger.info("released   %d executions of a worker that is gone", count)
-                wakeups.notify(wakeups.ANY_QUEUE, self._alias)
+            if ids := [id for id, accident in self._dead.items() if accident is crashed]:
+                self._release(ids, crashed=crashed)
+
+    def _release(self, ids: Sequence[UUID], *, crashed: bool) -> None:
+        dialect = dialect_of(connections[self._alias])
+        count = transact(self._alias, lambda cursor: claiming.release_all(cursor, dialect, ids, crashed=crashed))
+        if count:
+            logger.info("released   %d executions of a worker that is gone", count)
+            wakeups.notify(wakeups.ANY_QUEUE, self._alias)
+        if self._may_hold_more(ids):
+            return
+        now = database_now(self._alias)
+        Worker.objects.using(self._alias).filter(id__in=ids, stopped_at=None).update(stopped_at=now)
+        for id in ids:
+            del self._dead[id]
 
     def _may_hold_more(self, ids: Sequence[UUID]) -> bool:
         """A row that was locked by somebody is released with the next round."""
@@ -127,9 +125,7 @@ class Keeper:
         dialect = dialect_of(connections[self._alias])
         among, parameters = dialect.among(holding)
         lease = conf.lease()
-        text = EXTEND.format(
-            lease=dialect.now(lease), soon=dialect.now(lease * 2 / 3), among=among, lock=dialect.lock
-        )
+        text = EXTEND.format(lease=dialect.now(lease), soon=dialect.now(lease * 2 / 3), among=among, lock=dialect.lock)
         transact(self._alias, lambda cursor: cursor.execute(text, parameters))
 
     def _is_well(self, index: int) -> bool:

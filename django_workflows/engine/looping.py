@@ -69,5 +69,3 @@ def _answer(future: asyncio.Future[Any], answer: Any, error: BaseException | Non
         future.set_exception(error)
     else:
         future.set_result(answer)
-
-

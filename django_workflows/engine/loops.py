@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context as Variables
 from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import AsyncChildHandle, AsyncContext
@@ -66,9 +66,7 @@ class LoopTurn(Turn):
 
     surroundings: Surroundings
 
-    def __init__(
-        self, *args: Any, surroundings: Surroundings, loop: asyncio.AbstractEventLoop, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, surroundings: Surroundings, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.surroundings = surroundings
         self.loop = loop
@@ -89,7 +87,9 @@ class LoopTurn(Turn):
             return ending
         try:
             args, kwargs = endings.arguments_of(self)
-            value = await self._run_main(self.definition.fn(AsyncContext(self.perform, self.info, self.state), *args, **kwargs))
+            value = await self._run_main(
+                self.definition.fn(AsyncContext(self.perform, self.info, self.state), *args, **kwargs)
+            )
             return await self._conclude(lambda: endings.after_return(self, value))
         except NonDeterminism as mismatch:
             self.mismatch = self.mismatch or mismatch
@@ -256,14 +256,12 @@ class LoopTurn(Turn):
 
     async def _invoke_in_thread(self, effect: effects.Invoke) -> effects.Outcome:
         if effect.step.options.timeout is None:
-            outcome: effects.Outcome = await self.surroundings.call_in_thread(
-                bodies.in_context(partial(bodies.call_sync, self, effect))
-            )
-            return outcome
+            call = bodies.in_context(partial(bodies.call_sync, self, effect))
+            return cast(effects.Outcome, await self.surroundings.call_in_thread(call))
         attempt = bodies.Attempt(self, effect)
         self.surroundings.run_apart(bodies.in_context(attempt.run))
-        outcome = await self.surroundings.call_in_thread(partial(attempt.result, bodies.seconds_of(effect)))
-        return outcome
+        await_result = partial(attempt.result, bodies.seconds_of(effect))
+        return cast(effects.Outcome, await self.surroundings.call_in_thread(await_result))
 
     async def _apart(self, fn: Callable[[], Any]) -> Any:
         self._busy += 1

@@ -342,7 +342,7 @@ class Pump:
         """An expired lease counts as a crash: the execution may have become a suspect by being claimed."""
         if claimed.crashes >= QUARANTINE_AFTER:
             reason = (
-                f"Quarantined: its worker died {claimed.crashes} times without progress, three times while it ran alone. "
+                f"Quarantined: its worker died {claimed.crashes} times without progress, three times alone. "
                 "Resume it when the cause is mended."
             )
             self._watch.end_unstarted(claimed, Ending(end=End.PAUSE, reason=reason))
@@ -432,5 +432,3 @@ class Pump:
             self.alias,
             lambda cursor: claiming.release_all(cursor, self.dialect, [self.worker], crashed=False),
         )
-
-

@@ -34,9 +34,7 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
         entry = _next_attempt(turn, scope, entry)
         outcome = yield Invoke(command.step, command.args, command.kwargs, _current(turn, command, entry), entry)
         if outcome.error is None:
-            entry = outcome.stored or turn.settle(
-                entry, "succeeded", output=outcome.text, error=None, deadline=None
-            )
+            entry = outcome.stored or turn.settle(entry, "succeeded", output=outcome.text, error=None, deadline=None)
             yield Deliver(entry.seq)
             return outcome.value
         entry = _after_failure(turn, command, entry, outcome)

@@ -124,9 +124,7 @@ class Supervisor:
 
     def _be_worker(self, identity: Identity) -> int:
         os.close(self._keeper_pipe)
-        worker = WorkerProcess(
-            identity, self._options, self._memory.slot(identity.index), lifeline=self._lifeline_read
-        )
+        worker = WorkerProcess(identity, self._options, self._memory.slot(identity.index), lifeline=self._lifeline_read)
         worker.handle_signals()
         return worker.run()
 

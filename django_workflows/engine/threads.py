@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from django_workflows import codec
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import ChildHandle, Context
 from django_workflows.engine import bodies, effects, endings
@@ -113,7 +112,9 @@ class ThreadTurn(Turn):
         if self.has_ended:
             raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")
         if threading.get_ident() != lane.thread:
-            raise ContextMisuse("ctx belongs to the thread of its workflow or branch; give each branch its own: ctx.gather.")
+            raise ContextMisuse(
+                "ctx belongs to the thread of its workflow or branch; give each branch its own: ctx.gather."
+            )
         if lane.in_body:
             raise ContextMisuse("ctx cannot be used inside a step; call ctx from the workflow function.")
         if self.unwinding or lane.parked or self._is_closed(lane):
@@ -207,7 +208,9 @@ class ThreadTurn(Turn):
                 raise Parked
             self.committer.note(self)
             self._blocked[wait.key] = wait
-            found = self._block(lambda: self._is_closed(lane) or self.resolve(wait) or None, partial(self._seconds_until, wait))
+            found = self._block(
+                lambda: self._is_closed(lane) or self.resolve(wait) or None, partial(self._seconds_until, wait)
+            )
             del self._blocked[wait.key]
             if self.unwinding:
                 raise Abandoned if self.abandoned else Parked
@@ -383,4 +386,3 @@ ACTIONS: dict[type[effects.Effect], Action] = {
     effects.ChildWait: ThreadTurn._wait,
     effects.Stop: ThreadTurn._wait,
 }
-

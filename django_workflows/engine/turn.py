@@ -165,9 +165,7 @@ class Turn:
     def settle_unless_moved(self, entry: Entry, status: str) -> Entry:
         """Propose an outcome that holds only if nothing has arrived in the inbox since it was read."""
         with self.changed:
-            final = msgspec.structs.replace(
-                entry, status=status, seq=self.journal.next_seq(), completed_at=self.now()
-            )
+            final = msgspec.structs.replace(entry, status=status, seq=self.journal.next_seq(), completed_at=self.now())
             self._write.unless_moved[final.id] = final
         self.committer.note(self)
         return final
@@ -333,7 +331,9 @@ class Turn:
 
     def _message_for(self, wait: MessageWait) -> Unread | None:
         for unread in self.inbox:
-            addressed = unread.step_key == wait.key if wait.is_event else not unread.step_key and unread.name == wait.name
+            addressed = (
+                unread.step_key == wait.key if wait.is_event else not unread.step_key and unread.name == wait.name
+            )
             if addressed and (wait.deadline is None or unread.created_at <= wait.deadline):
                 return unread
         return None

@@ -59,7 +59,9 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
         entry = _open_event_wait(turn, key, command)
         if command.lookback is not None:
             yield Barrier()
-            search = dispatching.Lookback(turn.alias, turn.claimed.id, key, command.name, command.match, command.lookback)
+            search = dispatching.Lookback(
+                turn.alias, turn.claimed.id, key, command.name, command.match, command.lookback
+            )
             if (found := (yield Query(search))) is not None:
                 turn.feed(found.number, [found], [])
     if not entry.is_final:

@@ -52,7 +52,9 @@ def diet_of(queues: Sequence[str], *, alone: bool = False) -> Diet:
     return Diet(
         queues=tuple(queues),
         plain=tuple((name, version) for name, version, definition in served if not definition.is_async or alone),
-        asynchronous=tuple((name, version) for name, version, definition in served if definition.is_async and not alone),
+        asynchronous=tuple(
+            (name, version) for name, version, definition in served if definition.is_async and not alone
+        ),
         alone=alone,
     )
 

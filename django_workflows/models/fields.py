@@ -42,7 +42,7 @@ class PayloadField(models.TextField):  # type: ignore[type-arg]  # the stubs' pa
         return codec.encode(value)
 
 
-class TagsField(models.JSONField):  # type: ignore[type-arg]  # as above
+class TagsField(models.JSONField):
     """A flat dict of tags; an empty one is NULL, which the index leaves out."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -72,9 +72,7 @@ class InvertedIndex(models.Index):
             return _NOTHING
         return super().create_sql(model, schema_editor, using=" USING gin", **kwargs)
 
-    def remove_sql(
-        self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor, **kwargs: Any
-    ) -> Statement:
+    def remove_sql(self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor, **kwargs: Any) -> str:
         if schema_editor.connection.vendor == "sqlite":
-            return _NOTHING
+            return str(_NOTHING)
         return super().remove_sql(model, schema_editor, **kwargs)

@@ -37,9 +37,7 @@ class Trigger(models.Model):
         verbose_name = _("trigger")
         verbose_name_plural = _("triggers")
         constraints = (models.UniqueConstraint("workflow", "type", "pattern", name="workflows_trigger_once"),)
-        indexes = (
-            models.Index("next_at", name="workflows_trigger_next", condition=models.Q(next_at__isnull=False)),
-        )
+        indexes = (models.Index("next_at", name="workflows_trigger_next", condition=models.Q(next_at__isnull=False)),)
 
     def __str__(self) -> str:
         return f"{self.type} {self.pattern} → {self.workflow}"

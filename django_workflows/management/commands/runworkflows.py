@@ -32,12 +32,13 @@ class Command(BaseCommand):
     requires_system_checks = "__all__"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--queue", action="append", dest="queues", metavar="NAME", help="Serve only this queue; may be given again.")
-        parser.add_argument("--processes", type=_positive, help="Worker processes (setting PROCESSES).")
-        parser.add_argument("--threads", type=_positive, help="Executions of `def` workflows at once, per process (THREADS).")
-        parser.add_argument("--async-slots", type=_positive, help="Executions of `async def` workflows at once, per process.")
-        parser.add_argument("--drain", action="store_true", help=f"End when nothing is due, nor will be within {DRAIN_SECONDS:g} seconds.")
-        parser.add_argument("--autoreload", action="store_true", help="Start again when code changes.")
+        add = parser.add_argument
+        add("--queue", action="append", dest="queues", metavar="NAME", help="Serve only this queue; may be repeated.")
+        add("--processes", type=_positive, help="Worker processes (setting PROCESSES).")
+        add("--threads", type=_positive, help="`def` workflows at once, per process (setting THREADS).")
+        add("--async-slots", type=_positive, help="`async def` workflows at once, per process (setting ASYNC_SLOTS).")
+        add("--drain", action="store_true", help=f"End when nothing falls due within {DRAIN_SECONDS:g} seconds.")
+        add("--autoreload", action="store_true", help="Start again when code changes.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["autoreload"] and os.environ.get(RELOAD_ENV) is None:
@@ -61,7 +62,7 @@ class Command(BaseCommand):
 
     def _refuse_too_many(self, processes: int) -> None:
         if processes > 1 and connections[conf.database()].vendor == "sqlite":
-            raise CommandError("SQLite has one writer: use --processes 1 (and --threads for more at once), or PostgreSQL.")
+            raise CommandError("SQLite has one writer: use --processes 1 (more --threads do help), or PostgreSQL.")
 
     def _print_banner(self, options: WorkerOptions, processes: int) -> None:
         connection = connections[conf.database()]
@@ -179,5 +180,3 @@ class Progress:
     def _line(self, totals: dict[str, float]) -> str:
         parts = [f"{totals[name]:.0f} {name}" for name in ("completed", "failed", "parked", "steps")]
         return ", ".join(parts)
-
-
