@@ -1,0 +1,124 @@
+"""Pause, resume and cancel: what they do to rows that this transaction has locked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django_workflows import codec
+from django_workflows.engine import verb_statements
+from django_workflows.engine.committing import tell_parents
+from django_workflows.engine.database import read_uuid
+from django_workflows.engine.verb_rows import Change, Desk, Order, Row, log
+from django_workflows.engine.wakeups import ANY_QUEUE
+from django_workflows.models import Status
+
+
+def change(
+    row: Row, order: Order, after: str, *, woken: Sequence[UUID] = (), queues: Sequence[str] = (), asked: bool = False
+) -> Change:
+    """What became of a row."""
+    return Change(
+        id=row.id,
+        workflow=row.workflow,
+        verb=order.verb,
+        before=row.status,
+        after=after,
+        woken=tuple(woken),
+        queues=tuple(queues),
+        asked=asked,
+    )
+
+
+def pause(desk: Desk, rows: Sequence[Row], order: Order) -> list[Change]:
+    """Park what nobody holds. A holder is asked to: it stores what its running steps come to, and parks."""
+    asked: list[Row] = []
+    parked: list[Row] = []
+    for row in rows:
+        (asked if row.status == Status.RUNNING and (row.is_held or not desk.is_worker) else parked).append(row)
+    if asked:
+        desk.execute(verb_statements.ASK, "pause", order.reason, among=_ids(asked))
+    if parked:
+        desk.execute(verb_statements.PARK, order.reason, among=_ids(parked))
+    # a delayed start keeps its moment, which the row has no place for
+    moments = {row.id: row.wake_at for row in parked if row.is_delayed}
+    log(
+        desk, order, [*((row, row.status) for row in asked), *((row, Status.PAUSED) for row in parked)], wake_at=moments
+    )
+    return [
+        *(change(row, order, row.status) for row in asked),
+        *(change(row, order, Status.PAUSED) for row in parked),
+    ]
+
+
+def resume(desk: Desk, rows: Sequence[Row], order: Order) -> list[Change]:
+    """Let them go on at once; a replay finds the deadlines of their open waits in the journal."""
+    delayed = {row.id: moment for row in rows if (moment := _delayed_until(desk, row)) is not None}
+    if at_once := [row.id for row in rows if row.id not in delayed]:
+        desk.execute(verb_statements.GO_ON, among=at_once, wake_at=desk.dialect.now())
+    for id, moment in delayed.items():
+        desk.execute(verb_statements.GO_ON, moment, among=[id], wake_at="%s")
+    log(desk, order, [(row, Status.PENDING) for row in rows])
+    return [change(row, order, Status.PENDING, woken=(row.id,), queues=(row.queue,)) for row in rows]
+
+
+def _delayed_until(desk: Desk, row: Row) -> datetime | None:
+    """The moment of a delayed start that was paused."""
+    if row.started_at is not None:
+        return None
+    found = desk.fetch(verb_statements.LAST_PAUSE, row.id)
+    data = codec.decode(found[0][0]) if found and found[0][0] else {}
+    moment = data.get("wake_at") if isinstance(data, Mapping) else None
+    return datetime.fromisoformat(moment) if isinstance(moment, str) else None
+
+
+def cancel(desk: Desk, rows: Sequence[Row], order: Order, parents: Mapping[UUID, str]) -> list[Change]:
+    """End what nobody holds, and ask for the end of its children. A running one is taken away first.
+
+    `parents` are locked, with their queues. Of rows with children that are locked elsewhere, a worker asks the free
+    ones now and ends the row in another round.
+    """
+    taken = [] if desk.is_worker else [row for row in rows if row.status == Status.RUNNING]
+    if taken:
+        desk.execute(verb_statements.TAKE_AWAY, order.reason, among=_ids(taken))
+    ended = _cancel_children(desk, [row for row in rows if desk.is_worker or row.status != Status.RUNNING])
+    if ended:
+        desk.execute(verb_statements.END, order.reason, among=_ids(ended))
+        desk.execute(verb_statements.CLOSE_STEPS, among=_ids(ended))
+        told = Counter(row.parent_id for row in ended if row.parent_id is not None and row.parent_id in parents)
+        tell_parents(desk.cursor, desk.dialect, told)
+    log(desk, order, [*((row, Status.PENDING) for row in taken), *((row, Status.CANCELLED) for row in ended)])
+    return [
+        *(change(row, order, Status.PENDING, queues=(ANY_QUEUE,), asked=True) for row in taken),
+        *(_cancelled(row, order, parents) for row in ended),
+    ]
+
+
+def _cancelled(row: Row, order: Order, parents: Mapping[UUID, str]) -> Change:
+    told = row.parent_id if row.parent_id in parents else None
+    return change(
+        row,
+        order,
+        Status.CANCELLED,
+        woken=() if told is None else (told,),
+        queues=(ANY_QUEUE, *(() if told is None else (parents[told],))),
+        asked=True,
+    )
+
+
+def _cancel_children(desk: Desk, rows: Sequence[Row]) -> list[Row]:
+    """Ask for the end of unfinished children; the rows that have none left to ask."""
+    if not rows:
+        return []
+    if not desk.is_worker:
+        desk.execute(verb_statements.CANCEL_CHILDREN, among=_ids(rows))
+        return list(rows)
+    desk.execute(verb_statements.CANCEL_FREE_CHILDREN, among=_ids(rows))
+    left = {read_uuid(row[0]) for row in desk.fetch(verb_statements.PARENTS_OF_LOCKED_CHILDREN, among=_ids(rows))}
+    return [row for row in rows if row.id not in left]
+
+
+def _ids(rows: Sequence[Row]) -> list[UUID]:
+    return [row.id for row in rows]

@@ -1,0 +1,188 @@
+"""The operator's verbs: pause, resume, cancel, retry, on one execution or on many.
+
+Each belongs to the caller's transaction, leaves a row in the execution's history, and takes an `Execution` or an id.
+`reason` is kept with the execution; `by` is a user or a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import connections, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models import QuerySet
+
+from django_workflows import codec, conf
+from django_workflows.engine import verbs
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
+from django_workflows.engine.verbs import Order, Outcome
+from django_workflows.exceptions import ExecutionNotFound, WorkflowsError
+from django_workflows.models import Event, Execution
+from django_workflows.models.doors import Operations
+
+BATCH = 100
+_TRIES = 3
+
+# The columns that a verb changes.
+_CHANGED = (
+    "status",
+    "requested",
+    "reason",
+    "output",
+    "error",
+    "current_step",
+    "wake_at",
+    "claim",
+    "claimed_by",
+    "awaiting",
+    "crashes",
+    "deadline",
+    "updated_at",
+    "completed_at",
+)
+
+_PERMISSIONS = dict.fromkeys((*verbs.VERBS, "signal"), "control_execution")
+
+
+def pause(execution: Execution | UUID | str, reason: str = "", *, by: Any = None) -> None:
+    """Park it: running steps finish and are stored, nothing new starts until `resume()`.
+
+    Raises `ExecutionNotFound`, and `TransitionError` when it has finished or is paused already.
+    """
+    _apply("pause", execution, reason, by)
+
+
+def resume(execution: Execution | UUID | str, reason: str = "", *, by: Any = None) -> None:
+    """Let a paused execution go on at once; crashes that it was parked for are forgiven.
+
+    Raises `ExecutionNotFound`, and `TransitionError` when it is not paused.
+    """
+    _apply("resume", execution, reason, by)
+
+
+def cancel(execution: Execution | UUID | str, reason: str = "", *, by: Any = None) -> None:
+    """End it and the children that do not outlive it. What runs is taken away, and its late results are refused.
+
+    Raises `ExecutionNotFound`, and `TransitionError` when it has finished.
+    """
+    _apply("cancel", execution, reason, by)
+
+
+def retry(execution: Execution | UUID | str, reason: str = "", *, by: Any = None) -> None:
+    """Let a failed execution go on from the step that failed; earlier results and other branches' are kept.
+
+    Failed children that it failed of are retried with it; a timeout that has passed counts anew. Raises
+    `ExecutionNotFound`, `TransitionError` when it has not failed or was rolled back, and `KeyConflict` when an
+    unfinished execution holds its key now.
+    """
+    _apply("retry", execution, reason, by)
+
+
+class _Door:
+    pause = staticmethod(pause)
+    resume = staticmethod(resume)
+    cancel = staticmethod(cancel)
+    retry = staticmethod(retry)
+
+
+door: Operations = _Door()
+
+
+def may(user: Any, verb: str, execution: Execution | None = None) -> bool:
+    """Whether a user may apply a verb, or "signal": to any execution, or by an object permission to this one."""
+    permission = f"{Execution._meta.app_label}.{_PERMISSIONS[verb]}"
+    return bool(user.has_perm(permission) or (execution is not None and user.has_perm(permission, execution)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkResult:
+    """What became of each execution: changed, or why not."""
+
+    changed: list[UUID] = field(default_factory=list)
+    errors: dict[UUID, WorkflowsError] = field(default_factory=dict)
+
+
+def bulk(
+    executions: QuerySet[Execution] | Iterable[Execution | UUID | str],
+    verb: str,
+    reason: str = "",
+    *,
+    by: Any = None,
+    batch: int = BATCH,
+) -> BulkResult:
+    """Apply a verb to many executions, chosen now; an error of one does not keep the others from it.
+
+    In batches: at most `batch` executions are locked at once, and each batch commits by itself unless the caller has a
+    transaction open.
+    """
+    chosen = _ids(executions)
+    touched: set[UUID] = set()
+    result = BulkResult()
+    for start in range(0, len(chosen), batch):
+        # a retry has perhaps retried children that are among the rest
+        chunk = sorted(set(chosen[start : start + batch]) - touched)
+        if chunk:
+            outcome = _carry_out(_order(verb, reason, by), chunk)
+            touched.update(change.id for change in outcome.changes)
+            result.errors.update(outcome.refused)
+    result.changed.extend(id for id in chosen if id in touched)
+    return result
+
+
+def _ids(executions: Iterable[Any]) -> list[UUID]:
+    if isinstance(executions, QuerySet):
+        # read at once: a verb changes what the query finds
+        return list(executions.using(conf.database()).values_list("pk", flat=True))
+    return list(dict.fromkeys(_id_of(execution) for execution in executions))
+
+
+def _id_of(execution: Any) -> UUID:
+    id = getattr(execution, "id", execution)
+    try:
+        return id if isinstance(id, UUID) else UUID(str(id))
+    except ValueError:
+        raise ExecutionNotFound(f"There is no execution {id!r:.100}; an id is a UUID.") from None
+
+
+def _order(verb: str, reason: str, by: Any) -> Order:
+    """Raises `PayloadError` for a text that a database cannot store."""
+    name = "" if by is None else str(by.get_username() if hasattr(by, "get_username") else by)
+    codec.encode([reason, name])
+    return Order(verb=verb, reason=reason, by=name)
+
+
+def _apply(verb: str, execution: Execution | UUID | str, reason: str, by: Any) -> None:
+    outcome = _carry_out(_order(verb, reason, by), [_id_of(execution)])
+    for error in outcome.refused.values():
+        raise error
+    if isinstance(execution, Execution):
+        execution.refresh_from_db(using=conf.database(), fields=_CHANGED)
+
+
+def _carry_out(order: Order, ids: Sequence[UUID]) -> Outcome:
+    """One transaction, or a part of the caller's; what follows from it waits for the commit."""
+    alias = conf.database()
+    connection = connections[alias]
+    done: list[Outcome] = []
+
+    def work(cursor: CursorWrapper) -> Outcome:
+        done.append(verbs.apply_to(cursor, dialect_of(connection), ids, order))
+        verbs.announce(alias, done[-1].changes)
+        return done[-1]
+
+    if connection.in_atomic_block or not connection.get_autocommit():
+        with transaction.atomic(using=alias), connection.cursor() as cursor:
+            return work(cursor)
+    for tries in range(1, _TRIES + 1):
+        try:
+            return transact(alias, work)
+        except (AmbiguousCommit, ConnectionLost) as error:
+            if done and Event.objects.using(alias).filter(pk=order.event_id).exists():
+                verbs.announce(alias, done[-1].changes)  # what was to follow the commit was lost with the connection
+                return done[-1]
+            if tries == _TRIES:
+                raise error.__cause__ or error from None
+    raise AssertionError("unreachable")
