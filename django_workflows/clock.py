@@ -43,11 +43,12 @@ def sql_now(vendor: str, plus_seconds: float = 0.0) -> str:
     """SQL for the database's present time plus a constant number of seconds.
 
     `statement_timestamp()` keeps index conditions usable, which `clock_timestamp()` would not, and moves inside a
-    long transaction, which `now()` would not. SQLite's text is as precise as its clock: milliseconds.
+    long transaction, which `now()` would not. SQLite's clock knows milliseconds; its text has six digits all the same,
+    as stored times have, since texts of different lengths do not compare as times.
     """
     seconds = plus_seconds + _offset.total_seconds()
     if vendor == "sqlite":
-        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '{seconds:+.6f} seconds')"
+        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', '{seconds:+.6f} seconds')"
     return "statement_timestamp()" if not seconds else f"(statement_timestamp() + interval '{seconds:.6f} seconds')"
 
 

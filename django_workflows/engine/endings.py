@@ -34,7 +34,8 @@ def fail_for_swallowing(turn: Turn) -> None:
         "Catch Exception instead, and let the rest pass."
     )
     logger.error("%s (execution %s; its thread is lost)", error, turn.claimed.id)
-    turn.set_ending(Ending(end=End.FAIL, error=codec.encode(codec.encode_exception(error)), reason=str(error)))
+    turn.decided = Ending(end=End.FAIL, error=codec.encode(codec.encode_exception(error)), reason=str(error))
+    turn.set_ending(turn.decided)
     turn.committer.note(turn)
 
 
