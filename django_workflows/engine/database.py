@@ -185,27 +185,50 @@ def _is_usable(connection: BaseDatabaseWrapper) -> bool:
     return raw is not None and not getattr(raw, "closed", False)
 
 
+def single(alias: str, work: Callable[[CursorWrapper], T]) -> T:
+    """Call `work`, which writes with at most one statement, without a transaction around it: two round trips less.
+
+    The statement is its own transaction, so its answer may be lost as that of a commit; errors are those of `transact`.
+    """
+    return _repeat(alias, lambda: _in_autocommit(alias, work), lambda: True)
+
+
 def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
     """Call `work` with a cursor in one transaction, again as a whole when the database asks for it.
 
     Raises `AmbiguousCommit` and `ConnectionLost` (the connection is closed and will be renewed), and database errors
     that trying again cannot mend. Inside somebody's transaction it is a savepoint and never tries again.
     """
+    at_commit = False
+
+    def once() -> T:
+        nonlocal at_commit
+        at_commit = False
+        with writing(dialect_of(connections[alias])), transaction.atomic(using=alias):
+            with connections[alias].cursor() as cursor:
+                result = work(cursor)
+            at_commit = True
+        return result
+
+    return _repeat(alias, once, lambda: at_commit)
+
+
+def _in_autocommit(alias: str, work: Callable[[CursorWrapper], T]) -> T:
+    with writing(dialect_of(connections[alias])), connections[alias].cursor() as cursor:
+        return work(cursor)
+
+
+def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool]) -> T:
+    """Call `once` until it succeeds or fails for good."""
     connection = connections[alias]
     nested = connection.in_atomic_block
-    dialect = dialect_of(connection)
     for tries in range(1, MAX_TRIES + 1):
-        at_commit = False
         try:
-            with writing(dialect), transaction.atomic(using=alias):
-                with connection.cursor() as cursor:
-                    result = work(cursor)
-                at_commit = True
-            return result
+            return once()
         except (DatabaseError, InterfaceError) as error:
             if nested:
                 raise
-            fault = fault_of(error, at_commit=at_commit, usable=_is_usable(connection))
+            fault = fault_of(error, at_commit=was_committing(), usable=_is_usable(connection))
             if fault in {Fault.AMBIGUOUS, Fault.LOST}:
                 connection.close()
                 raise (AmbiguousCommit if fault is Fault.AMBIGUOUS else ConnectionLost)(str(error)) from error

@@ -22,7 +22,7 @@ from django_workflows import conf
 from django_workflows.clock import DatabaseClock, database_now, monotonic
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Loaded, Peek
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, transact
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, single, transact
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.watching import Watch
@@ -105,6 +105,7 @@ class Pump:
         self._held: dict[UUID, Turn] = {}
         self._ready: list[_Source] = []
         self._peeked_at = 0.0
+        self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last peek
         self._schedule = _Schedule()
         self._watch = Watch(alias)
         self._stop_by: float | None = None
@@ -256,14 +257,16 @@ class Pump:
                 continue
             taken = self._take(source, limit)
             free[source.is_async] -= len(taken)
+            if taken:
+                self._fruitful.add(source.place)
             if len(taken) < limit:
-                self._exhausted(source, nothing=not taken)
+                self._exhausted(source)
             self._begin(taken)
 
-    def _exhausted(self, source: _Source, *, nothing: bool) -> None:
-        """Less was there than could have been taken. Due executions that nobody here can execute step back."""
+    def _exhausted(self, source: _Source) -> None:
+        """Less was there than could be taken. When none was, what is due needs code that is not here: it steps back."""
         self._ready.remove(source)
-        if nothing and all(other.place != source.place for other in self._ready):
+        if source.place not in self._fruitful and all(other.place != source.place for other in self._ready):
             self._defer_unknown(source.place)
 
     def _look_at(self) -> float:
@@ -271,7 +274,7 @@ class Pump:
 
     def _peek(self) -> None:
         moment = monotonic()
-        peek = transact(
+        peek = single(
             self.alias,
             lambda cursor: claiming.peek(cursor, self.dialect, self.diet.queues, alone=self.diet.alone),
         )
@@ -282,6 +285,7 @@ class Pump:
             for is_async, served in ((False, self.diet.plain), (True, self.diet.asynchronous))
             if served
         ]
+        self._fruitful.clear()
         self._peeked_at = moment
         self._plan_next_look(peek, moment)
         self._reporter.looked(peek)
@@ -302,7 +306,7 @@ class Pump:
     def _take(self, source: _Source, limit: int) -> list[Claimed]:
         appetite = Appetite(self.diet.asynchronous if source.is_async else self.diet.plain, limit)
         try:
-            return transact(
+            return single(
                 self.alias,
                 lambda cursor: claiming.claim(
                     cursor,
@@ -321,7 +325,7 @@ class Pump:
         """After a claim whose commit is in doubt: what is held under this worker's name and not known here."""
         while True:
             try:
-                mine = transact(self.alias, lambda cursor: claiming.claimed_by(cursor, self.dialect, self.worker))
+                mine = single(self.alias, lambda cursor: claiming.claimed_by(cursor, self.dialect, self.worker))
             except AmbiguousCommit:
                 continue
             return [claimed for claimed in mine if not self._knows(claimed)]
@@ -335,7 +339,7 @@ class Pump:
         if not taken:
             return
         mine = [claimed for claimed in taken if self._may_run(claimed)]
-        loaded = transact(self.alias, lambda cursor: claiming.load(cursor, self.dialect, mine)) if mine else []
+        loaded = single(self.alias, lambda cursor: claiming.load(cursor, self.dialect, mine)) if mine else []
         self.crew.execute(loaded)
 
     def _may_run(self, claimed: Claimed) -> bool:
@@ -368,7 +372,7 @@ class Pump:
         """Due, and none of it was for us: let what nobody here can execute step back."""
         if self.diet.alone:
             return
-        deferred = transact(
+        deferred = single(
             self.alias, lambda cursor: claiming.defer_unknown(cursor, self.dialect, place, self.diet.served)
         )
         if deferred:
