@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 from django.db import (
     DatabaseError,
     DataError,
@@ -34,6 +35,8 @@ from django_workflows import clock
 T = TypeVar("T")
 
 MAX_TRIES = 30
+
+_JSON = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,18 @@ class Dialect:
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
         """A query that yields `rows`, for `WITH r(…) AS ({table})`, and its parameters.
 
-        Arrays on PostgreSQL, so that the statement's text does not grow with the batch; VALUES on SQLite.
+        VALUES on SQLite. Elsewhere few parameters, so that the statement's text does not grow with the batch: arrays on
+        CockroachDB; on PostgreSQL one JSON text, which costs a third of what the driver takes for arrays.
         """
         if self.is_sqlite:
             line = f"({', '.join(['%s'] * len(columns))})"
             values = [store(self, value) for row in rows for value in row]
             return f"VALUES {', '.join([line] * len(rows))}", values
+        if self.vendor == "postgresql":
+            names = [column.name for column in columns]
+            text = _JSON.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+            types = ", ".join(f"{column.name} {column.type}" for column in columns)
+            return f"SELECT * FROM json_to_recordset(%s::json) AS t({types})", [text]
         arrays = ", ".join(f"%s::{column.type}[]" for column in columns)
         return f"SELECT * FROM unnest({arrays})", [list(values) for values in zip(*rows, strict=True)]
 
