@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import calendar
-import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -19,13 +17,12 @@ from django.utils.translation import gettext_lazy
 
 from django_workflows.admin.base import may_see_payloads
 from django_workflows.admin.rendering import error_line, took
-from django_workflows.inspection import queues
+from django_workflows.inspection import id_range, queues
 from django_workflows.inspection.surroundings import look_around, open_steps
 from django_workflows.inspection.why import explain
 from django_workflows.models import Execution, Workflow
 
 MOST_CHOICES = 200
-_PREFIX = re.compile(r"[0-9a-f]{4}[0-9a-f-]{0,32}")
 
 
 class ExecutionList(ChangeList):
@@ -143,11 +140,3 @@ def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
         if by_id.exists():
             return by_id
     return queryset.filter(Q(key=term) | Q(key__startswith=term))
-
-
-def id_range(term: str) -> tuple[UUID, UUID] | None:
-    """The first and the last id that begin with `term`, which has at least four digits of one."""
-    if not _PREFIX.fullmatch(term.lower()):
-        return None
-    digits = term.lower().replace("-", "")[:32]
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))

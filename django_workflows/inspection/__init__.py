@@ -6,21 +6,26 @@
 | `titles` | the same in words |
 | `why` | why an execution does not move, from its row and its open steps |
 | `surroundings` | what that depends on: the time, open steps, workers |
+| `lookup` | one execution by what people have at hand |
 | `counts` | how many executions in which status, and how far each queue is behind |
 """
 
 from django_workflows.inspection.counts import Backlog, Count, backlogs, count_by_status, queues
+from django_workflows.inspection.lookup import AmbiguousId, find, id_range
 from django_workflows.inspection.timeline import HistoryItem, door, history, recent, timeline
 from django_workflows.inspection.why import why_waiting, why_waiting_many
 
 __all__ = [
+    "AmbiguousId",
     "Backlog",
     "Count",
     "HistoryItem",
     "backlogs",
     "count_by_status",
     "door",
+    "find",
     "history",
+    "id_range",
     "queues",
     "recent",
     "timeline",

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from django.db import connections, models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTransform
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.clock import DatabaseNow
@@ -70,7 +71,8 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
     def with_tag(self, name: str, value: Any) -> Self:
         """Having the tag `name` with this value; by an index where the database has one for JSON."""
         if connections[self.db].vendor == "sqlite":
-            return self.filter(**{f"tags__{name}": value})
+            # not by a lookup's name: a tag may be called "a__gt"
+            return self.alias(_tag=KeyTransform(name, "tags")).filter(_tag=value)
         return self.filter(tags__contains={name: value})
 
 

@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from django_workflows.admin.base import BoundedPaginator
-from django_workflows.admin.changelist import id_range
 from django_workflows.models import Execution, Status, StepKind
 from tests.admin.conftest import Login
 from tests.factories import ago, damage, make_execution, make_retry, make_wait, make_worker, make_workflow
@@ -130,16 +129,6 @@ def test_search_by_id_or_key_or_the_beginning_of_one(operator: Client) -> None:
     assert found(operator, q="cafe") == {hexadecimal}
     assert found(operator, q="rder-42") == set()
     assert found(operator, q="%") == set()
-
-
-def test_the_beginning_of_an_id_is_a_range_of_ids() -> None:
-    bounds = id_range("3f2b-")
-
-    assert bounds is not None
-    assert [str(bound)[:8] for bound in bounds] == ["3f2b0000", "3f2bffff"]
-    assert id_range("3f2") is None
-    assert id_range("order") is None
-    assert id_range("3" * 40) is None
 
 
 def test_the_dates_lead_to_a_day_without_reading_every_row(operator: Client) -> None:

@@ -1,0 +1,220 @@
+"""Is anything stuck, or broken? Every invariant of a healthy database, looked at now; what is wrong, in words.
+
+Promise 8 is proven here: every unfinished execution has a reason to wake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django_workflows import clock
+from django_workflows.inspection import staffing, symptoms
+from django_workflows.inspection.phrases import span, stamp
+from django_workflows.inspection.symptoms import Patient
+from django_workflows.models import Execution, Status
+
+LIMIT = 20
+HISTORY = timedelta(days=1)
+MOST = 10_000  # what is counted beyond the limit
+
+_REPORT = "This must never happen. Please report it, with the output of this command and of `manage.py workflows show`."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is wrong, and what to do. `execution_id` names it, or an example of `count`."""
+
+    check: str
+    problem: str
+    remedy: str
+    execution_id: UUID | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """All findings; of a check with too many, the first ones, and in `more` how many others (at most `MOST`)."""
+
+    findings: list[Finding] = field(default_factory=list)
+    more: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_healthy(self) -> bool:
+        return not self.findings
+
+
+def examine(*, limit: int = LIMIT, history: timedelta | None = HISTORY) -> Diagnosis:
+    """Look at every unfinished execution, and at the histories of those created within `history` (None: of all)."""
+    patient = Patient.today(history)
+    diagnosis = Diagnosis()
+    for check in CHECKS:
+        _examine(patient, check, diagnosis, limit)
+    for name, find in (("unserved", _unserved), ("undispatched-events", _undispatched), *_HISTORY):
+        found = list(find(patient))
+        diagnosis.findings.extend(found[:limit])
+        if len(found) > limit:
+            diagnosis.more[name] = len(found) - limit
+    return diagnosis
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """An invariant of single executions: those that break it, what is wrong with one, what to do about it."""
+
+    name: str
+    rows: Callable[[Patient], symptoms.Executions]
+    problem: Callable[[Execution, Patient], str]
+    remedy: Callable[[Execution], str]
+
+
+def _examine(patient: Patient, check: Check, diagnosis: Diagnosis, limit: int) -> None:
+    rows = check.rows(patient).order_by("created_at", "id").defer("input", "output", "error", "state")
+    found = list(rows[: limit + 1])
+    for execution in found[:limit]:
+        finding = Finding(
+            check=check.name,
+            problem=f"{execution} ({execution.status}, queue {execution.queue}): {check.problem(execution, patient)}",
+            remedy=check.remedy(execution),
+            execution_id=execution.id,
+        )
+        diagnosis.findings.append(finding)
+    if len(found) > limit:
+        diagnosis.more[check.name] = rows[:MOST].count() - limit
+
+
+# in words
+
+
+def _wake(execution: Execution) -> str:
+    return (
+        "Wake it: UPDATE django_workflows_execution SET wake_at = CURRENT_TIMESTAMP "
+        f"WHERE id = '{execution.id.hex}' AND status IN ('pending', 'waiting')."
+    )
+
+
+def _start_worker(execution: Execution) -> str:
+    return f"Start a worker (manage.py runworkflows --queue {execution.queue}), or look into the log of those that run."
+
+
+def _report(execution: Execution) -> str:
+    return _REPORT
+
+
+def _rest(execution: Execution) -> str:
+    return (
+        "Clear it: UPDATE django_workflows_execution SET wake_at = NULL, claimed_by = NULL "
+        f"WHERE id = '{execution.id.hex}' AND status = '{execution.status}'."
+    )
+
+
+def _lease(execution: Execution, patient: Patient) -> str:
+    if execution.wake_at is None:
+        return "it has no lease, so nobody would take it over if its worker died."
+    return f"its worker's lease ended {span(patient.now - execution.wake_at)} ago, and nobody has taken it over."
+
+
+def _late(execution: Execution, patient: Patient) -> str:
+    assert execution.wake_at is not None
+    return (
+        f"due since {stamp(execution.wake_at)}, {span(patient.now - execution.wake_at)} ago, and nobody has taken it."
+    )
+
+
+def _unheard(execution: Execution, patient: Patient) -> str:
+    late = span(patient.now - execution.updated_at)
+    return f"{execution.requested!r} was requested {late} ago, and no worker has carried it out."
+
+
+def _unrest(execution: Execution, patient: Patient) -> str:
+    if execution.is_finished and execution.completed_at is None:
+        return "it has finished, without the time at which it did."
+    if not execution.is_finished and execution.completed_at is not None:
+        return "it has a time at which it finished, but has not."
+    return f"it is {execution.status}, and still has a {'timer' if execution.wake_at else 'worker'}."
+
+
+def _say(text: str) -> Callable[[Execution, Patient], str]:
+    return lambda execution, patient: text
+
+
+CHECKS = (
+    Check("lost-lease", symptoms.lost_leases, _lease, _start_worker),
+    Check("never-due", symptoms.never_due, _say("nothing will ever wake it: it has no time to wake at."), _wake),
+    Check(
+        "waiting-for-nothing", symptoms.waiting_for_nothing, _say("it waits, but for nothing: no step is open."), _wake
+    ),
+    Check("unread-signal", symptoms.unread_signals, _say("the signal that it waits for is stored, but unread."), _wake),
+    Check("unread-event", symptoms.unread_events, _say("the event that it waits for is delivered, but unread."), _wake),
+    Check(
+        "untold-parent", symptoms.untold_parents, _say("all children that it waits for have finished already."), _wake
+    ),
+    Check("overdue", lambda patient: _served(patient, symptoms.overdue(patient)), _late, _start_worker),
+    Check("unheard-request", symptoms.unheard_requests, _unheard, _start_worker),
+    Check("not-at-rest", symptoms.not_at_rest, _unrest, _rest),
+    Check("open-after-the-end", symptoms.open_after_the_end, _say("it has ended, but a step of it is open."), _report),
+    Check("orphan", symptoms.orphans, _say("no step of its parent stands for it."), _report),
+)
+
+
+def _served(patient: Patient, rows: symptoms.Executions) -> symptoms.Executions:
+    """Where no worker is at all, that is told once, and not for each execution."""
+    return rows.filter(queue__in=staffing.staff(patient).queues)
+
+
+def _unserved(patient: Patient) -> Iterator[Finding]:
+    """Queues, workflows and versions that no worker serves."""
+    staff = staffing.staff(patient)
+    for demand in staffing.demands(patient):
+        if staff.serves(demand):
+            continue
+        number = f"{demand.count} execution{'s' if demand.count > 1 else ''} of {demand.workflow}"
+        if demand.queue not in staff.queues:
+            problem = f"no live worker serves the queue {demand.queue!r}, where {number} can go on."
+            remedy = f"Start one: manage.py runworkflows --queue {demand.queue}."
+        else:
+            problem = f"no live worker of the queue {demand.queue!r} knows {number} in version {demand.version}."
+            remedy = (
+                "Deploy code that has it, let newer code take over (accepts={…}), or cancel what nobody wants any more."
+            )
+        yield Finding(
+            check="unserved",
+            problem=problem,
+            remedy=remedy,
+            execution_id=staffing.example(patient, demand),
+            count=demand.count,
+        )
+
+
+def _undispatched(patient: Patient) -> Iterator[Finding]:
+    rows = symptoms.undispatched_events(patient).order_by("deliver_at")
+    if (oldest := rows.first()) is not None and oldest.deliver_at is not None:
+        late = span(patient.now - oldest.deliver_at)
+        yield Finding(
+            check="undispatched-events",
+            problem=f"no worker has handed on the event {oldest.name!r} ({oldest.id}), which was due {late} ago.",
+            remedy="Start a worker (manage.py runworkflows), or look into the log of those that run.",
+            count=rows[:MOST].count(),
+        )
+
+
+def _double(patient: Patient) -> Iterator[Finding]:
+    for row in symptoms.double_outcomes(patient)[:MOST]:
+        problem = f"step {row['key']} of execution {row['execution_id']} has {row['number']} outcomes."
+        yield _broken("double-outcome", row["execution_id"], problem)
+
+
+def _falling(patient: Patient) -> Iterator[Finding]:
+    for step in symptoms.falling_claims(patient)[:MOST]:
+        problem = f"step {step.key} of execution {step.execution_id} was recorded by a worker that had lost it."
+        yield _broken("falling-claim", step.execution_id, problem)
+
+
+def _broken(check: str, execution_id: Any, problem: str) -> Finding:
+    return Finding(check=check, problem=problem, remedy=_REPORT, execution_id=execution_id)
+
+
+_HISTORY = (("double-outcome", _double), ("falling-claim", _falling))

@@ -1,0 +1,69 @@
+"""What waits for workers that are not there: queues, workflows and versions that nobody serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count
+
+from django_workflows import conf
+from django_workflows.inspection.surroundings import gone_after
+from django_workflows.inspection.symptoms import Patient
+from django_workflows.models import Status, Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Unfinished executions of one version of a workflow in one queue."""
+
+    queue: str
+    workflow: str
+    version: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """The workers that are alive: their queues, and in each the workflows and versions."""
+
+    served: frozenset[tuple[str, str, int]]
+    queues: frozenset[str]
+
+    def serves(self, demand: Demand) -> bool:
+        return (demand.queue, demand.workflow, demand.version) in self.served
+
+
+def staff(patient: Patient) -> Staff:
+    """Who is alive."""
+    seen = patient.now - gone_after()
+    alive = list(Worker.objects.using(conf.database()).filter(stopped_at__isnull=True, seen_at__gte=seen))
+    served = {
+        (queue, workflow, version)
+        for worker in alive
+        for queue in worker.queues
+        for workflow, versions in worker.workflows.items()
+        for version in _versions(versions)
+    }
+    return Staff(frozenset(served), frozenset(queue for worker in alive for queue in worker.queues))
+
+
+def _versions(versions: Any) -> Iterable[int]:
+    return versions if isinstance(versions, list) else [versions]
+
+
+def demands(patient: Patient) -> list[Demand]:
+    """What unfinished executions need, paused ones aside."""
+    waiting = patient.executions.filter(
+        status__in=(Status.PENDING, Status.WAITING, Status.RUNNING, Status.ROLLING_BACK)
+    )
+    groups = waiting.order_by("queue", "workflow", "version").values("queue", "workflow", "version")
+    return [Demand(**group) for group in groups.annotate(count=Count("pk"))]
+
+
+def example(patient: Patient, demand: Demand) -> UUID | None:
+    """The oldest execution of a demand."""
+    rows = patient.executions.filter(queue=demand.queue, workflow=demand.workflow, version=demand.version)
+    return rows.exclude(completed_at__isnull=False).order_by("created_at").values_list("pk", flat=True).first()

@@ -1,0 +1,57 @@
+"""`manage.py workflows list|show|start|signal|pause|resume|cancel|retry`: executions for people in a terminal."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from django_workflows.exceptions import WorkflowsError
+from django_workflows.management import listing, showing, starting, steering
+from django_workflows.management.output import Output
+
+
+@dataclass(frozen=True, slots=True)
+class Subcommand:
+    help: str
+    add_arguments: Callable[[ArgumentParser], None]
+    handle: Callable[[dict[str, Any], Output], None]
+
+
+def _verb(name: str, help: str) -> Subcommand:
+    return Subcommand(help, steering.add_verb_arguments, partial(steering.apply, name))
+
+
+SUBCOMMANDS = {
+    "list": Subcommand("Executions, the newest first.", listing.add_arguments, listing.handle),
+    "show": Subcommand("One execution with its journal.", showing.add_arguments, showing.handle),
+    "start": Subcommand("Start an execution.", starting.add_arguments, starting.handle),
+    "signal": Subcommand("Send a message to an execution.", steering.add_signal_arguments, steering.send_signal),
+    "pause": _verb("pause", "Let running steps finish, and begin nothing new."),
+    "resume": _verb("resume", "Let paused executions go on."),
+    "cancel": _verb("cancel", "End executions and their children."),
+    "retry": _verb("retry", "Let failed executions go on from the step that failed."),
+}
+
+
+class Command(BaseCommand):
+    help = "Shows, starts and steers executions of workflows."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+        for name, subcommand in SUBCOMMANDS.items():
+            added = subparsers.add_parser(name, help=subcommand.help, description=subcommand.help)
+            added.add_argument("--json", action="store_true", help="Print JSON.")
+            subcommand.add_arguments(added)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        out = Output(self.stdout, self.style, as_json=options["json"])
+        try:
+            SUBCOMMANDS[options["subcommand"]].handle(options, out)
+        except WorkflowsError as error:
+            raise CommandError(str(error)) from None

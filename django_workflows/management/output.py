@@ -1,0 +1,48 @@
+"""Where the `workflows` commands write, and in which form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+from django.core.management.color import Style
+
+from django_workflows.management.plain import to_json
+from django_workflows.management.tables import clean, table
+
+_STYLES = {"failed": "ERROR", "completed": "SUCCESS", "paused": "WARNING", "rolling_back": "WARNING"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Text for people, or one JSON document for programs."""
+
+    stream: OutputWrapper
+    style: Style
+    as_json: bool = False
+
+    def line(self, text: str = "") -> None:
+        self.stream.write(text)
+
+    def heading(self, text: str) -> None:
+        self.stream.write(self.style.MIGRATE_HEADING(text))
+
+    def json(self, value: Any) -> None:
+        self.stream.write(to_json(value))
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        for number, line in enumerate(table(headers, rows)):
+            self.stream.write(self.style.MIGRATE_LABEL(line) if number == 0 else line)
+
+    def facts(self, facts: Sequence[tuple[str, object]]) -> None:
+        """Names and values one below the other, without what is empty."""
+        known = [(name, value) for name, value in facts if value not in (None, "", {}, [])]
+        width = max((len(name) for name, _ in known), default=0)
+        for name, value in known:
+            self.stream.write(f"{name:<{width}}  {clean(value)}")
+
+    def status(self, status: str) -> str:
+        """A status in the colour of its kind."""
+        return str(getattr(self.style, _STYLES.get(status, "NOTICE"))(status))

@@ -1,0 +1,128 @@
+"""`manage.py workflows show`: one execution, why it waits, and its journal."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from django_workflows import conf
+from django_workflows.expressions.durations import format_duration
+from django_workflows.inspection import find, history, why_waiting
+from django_workflows.management.listing import error_in_words
+from django_workflows.management.output import Output
+from django_workflows.management.plain import execution_as_dict, signal_as_dict, step_as_dict
+from django_workflows.management.tables import clean
+from django_workflows.models import Execution, Signal, StepResult
+
+MOST = 10_000
+HEADERS = ("POSITION", "STEP", "KIND", "STATUS", "TRIES", "BEGAN", "TOOK", "OUTCOME")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="An id, at least its first four digits, or workflow:key.")
+    parser.add_argument("--steps", type=int, default=100, metavar="N", help="The last N steps (default: 100).")
+    parser.add_argument("--history", action="store_true", help="Also everything that happened, in order.")
+
+
+def handle(options: dict[str, Any], out: Output) -> None:
+    execution = find(options["id"])
+    why = why_waiting(execution)
+    rows = StepResult.objects.using(conf.database()).filter(execution_id=execution.id)
+    limit = MOST if out.as_json else max(min(options["steps"], MOST), 1)
+    newest = list(rows.order_by("-generation", "-seq", "-created_at")[: limit + 1])
+    steps, more = newest[:limit][::-1], len(newest) > limit
+    signals = Signal.objects.using(conf.database()).filter(execution_id=execution.id, consumed_at__isnull=True)
+    unread = list(signals.order_by("number")[:100])
+    if out.as_json:
+        document = execution_as_dict(execution, why, payloads=True)
+        document["steps"] = [step_as_dict(step) for step in steps]
+        document["unread_signals"] = [signal_as_dict(signal) for signal in unread]
+        document["history"] = history(execution) if options["history"] else None
+        out.json({name: value for name, value in document.items() if name != "history" or value is not None})
+        return
+    _print_execution(execution, why, out)
+    _print_journal(steps, out, more=more)
+    _print_signals(unread, out)
+    if options["history"]:
+        _print_history(execution, out)
+
+
+def _print_execution(execution: Execution, why: str, out: Output) -> None:
+    out.heading(clean(execution))
+    out.line(f"{out.status(execution.status)}{'  ' + clean(why) if why else ''}")
+    out.facts(
+        [
+            ("Version", execution.version),
+            ("Key", execution.key),
+            ("Queue", f"{execution.queue}, priority {execution.priority}"),
+            (
+                "Tags",
+                ", ".join(f"{k}={v}" for k, v in execution.tags.items())
+                if isinstance(execution.tags, dict)
+                else execution.tags,
+            ),
+            ("Parent", execution.parent_id),
+            ("Created", _time(execution.created_at)),
+            ("Started", _time(execution.started_at)),
+            ("Ended", _time(execution.completed_at)),
+            ("Deadline", _time(execution.deadline)),
+            ("Crashes", execution.crashes or ""),
+            ("Reason", execution.reason),
+            ("Input", _payload(execution.input)),
+            ("State", _payload(execution.state)),
+            ("Output", _payload(execution.output)),
+            ("Error", error_in_words(execution.error)),
+        ]
+    )
+    if isinstance(execution.error, dict) and execution.error.get("traceback"):
+        for line in str(execution.error["traceback"]).splitlines():
+            out.line(
+                "    "
+                + "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+            )
+
+
+def _print_journal(steps: list[StepResult], out: Output, *, more: bool) -> None:
+    out.line()
+    if not steps:
+        out.line("No step has been recorded yet.")
+        return
+    if more:
+        out.line(f"The last {len(steps)} steps; --steps N shows more.")
+    out.table(HEADERS, [_step(step) for step in steps])
+
+
+def _step(step: StepResult) -> tuple[object, ...]:
+    began = step.started_at or step.created_at
+    took = format_duration(step.completed_at - began) if step.completed_at else ""
+    outcome = error_in_words(step.error) or _payload(step.output)
+    if not took and step.deadline:
+        outcome = f"until {_time(step.deadline)} {outcome}"
+    return step.key, step.name, step.kind, step.status, step.attempts or "", _time(began), took, outcome
+
+
+def _print_signals(unread: list[Signal], out: Output) -> None:
+    if unread:
+        out.line()
+        rows = [(signal.number, signal.name, _time(signal.created_at), _payload(signal.data)) for signal in unread]
+        out.table(("UNREAD", "SIGNAL", "RECEIVED", "DATA"), rows)
+
+
+def _print_history(execution: Execution, out: Output) -> None:
+    out.line()
+    items = history(execution)
+    out.table(("TIME", "WHAT HAPPENED", "POSITION"), [(_time(i["time"]), i["title"], i["step_key"]) for i in items])
+
+
+def _payload(value: Any) -> str:
+    return (
+        "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,47 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_workflows.management.tables import clean, cut, measure, table
+
+
+def test_columns_are_as_wide_as_what_stands_in_them() -> None:
+    assert table(("ID", "STATUS"), [("3f2b", "waiting"), ("41", "")], 80) == [
+        "ID    STATUS",
+        "3f2b  waiting",
+        "41",
+    ]
+
+
+def test_an_empty_column_is_left_out() -> None:
+    assert table(("ID", "KEY", "STATUS"), [("3f2b", None, "waiting")], 80) == ["ID    STATUS", "3f2b  waiting"]
+    assert table(("ID",), [], 80) == []
+
+
+def test_the_widest_column_gives_way() -> None:
+    lines = table(("ID", "WHY"), [("3f2b8c1e", "waiting for event review.posted since 2026-03-01 12:00")], 30)
+
+    assert lines[1] == "3f2b8c1e  waiting for event r…"
+
+
+def test_a_wide_character_takes_two_columns_and_a_combining_one_none() -> None:
+    assert measure("日本") == 4
+    assert measure("e\u0301") == 1
+    assert cut("日本語", 5) == "日本…"
+    assert cut("日本語", 4) == "日…"
+
+
+def test_nothing_that_a_terminal_would_obey_gets_through() -> None:
+    assert clean("a\x1b[31mb\nc\u202ed") == "a\N{REPLACEMENT CHARACTER}[31mb c\N{REPLACEMENT CHARACTER}d"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@given(rows=st.lists(st.tuples(st.text(max_size=300), st.text(max_size=30), st.integers()), min_size=1, max_size=5))
+def test_no_line_is_wider_than_the_terminal(width: int, rows: list[tuple[str, str, int]]) -> None:
+    for line in table(("NAME", "KEY", "NUMBER"), rows, width):
+        assert measure(line) <= width
+        assert line.isprintable()
