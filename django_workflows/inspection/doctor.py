@@ -11,11 +11,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django_workflows import clock
 from django_workflows.inspection import staffing, symptoms
 from django_workflows.inspection.phrases import span, stamp
 from django_workflows.inspection.symptoms import Patient
-from django_workflows.models import Execution, Status
+from django_workflows.models import Execution
 
 LIMIT = 20
 HISTORY = timedelta(days=1)

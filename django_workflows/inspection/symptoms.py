@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Window
 from django.db.models.functions import Lag
@@ -183,7 +184,7 @@ def _outcomes(patient: Patient) -> QuerySet[StepResult]:
     return steps if patient.since is None else steps.filter(execution__created_at__gte=patient.since)
 
 
-def double_outcomes(patient: Patient) -> QuerySet[StepResult, dict[str, object]]:
+def double_outcomes(patient: Patient) -> QuerySet[StepResult, Any]:
     """Positions with more than one outcome."""
     positions = _outcomes(patient).values("execution_id", "generation", "key")
     return positions.annotate(number=Count("pk")).filter(number__gt=1).order_by("execution_id", "key")
