@@ -1,0 +1,28 @@
+"""System checks: what is wrong is told before the first execution meets it. Importing this registers them.
+
+| id | |
+|---|---|
+| E001 | `WORKFLOWS` is not a dict |
+| E002 | a setting has the wrong type |
+| E003 | a setting is out of its range |
+| E004 | `DEFAULT_RETRY` is no retry policy |
+| E005 | two workflows or steps have one name |
+| E006 | `DATABASE` names no database of the project |
+| E007 | the engine does not run on this kind of database |
+| E008 | several worker processes on SQLite |
+| E009 | `USE_TZ` is off |
+| E010 | the database's driver, or SQLite's library, is too old |
+| W001 | an unknown setting |
+| W002 | SQLite: transactions begin without the write lock |
+| W003 | SQLite: readers and the writer exclude each other (no WAL) |
+| W004 | SQLite: nobody waits for a lock |
+| W005 | SQLite: the database is in memory |
+| W006 | the workers may need more connections than the server has (with `--database`) |
+| W007 | SQLite: WAL was asked for and is not in force (with `--database`) |
+"""
+
+from django_workflows.checks.databases import check_database, check_server
+from django_workflows.checks.names import check_names
+from django_workflows.checks.settings import check_settings
+
+__all__ = ["check_database", "check_names", "check_server", "check_settings"]
