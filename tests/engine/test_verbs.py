@@ -374,7 +374,7 @@ def make_family(*statuses: str, map_key: str = "1") -> tuple[Execution, list[Exe
 
 
 def test_failed_children_are_retried_and_awaited_again() -> None:
-    """FRK-12, CHD-12: the parent waits for the same children; those that completed are not started again."""
+    """CHD-12: the parent waits for the same children; those that completed are not started again."""
     parent, (done, failed, also_failed) = make_family("completed", "failed", "failed")
     make_step(failed, "charge", StepStatus.FAILED)
     Execution.objects.filter(pk=failed.pk).update(error=ERROR | {"step": "1"})
