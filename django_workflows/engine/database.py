@@ -178,7 +178,10 @@ def fault_of(error: DatabaseError | InterfaceError, *, at_commit: bool, usable: 
         return Fault.AMBIGUOUS if at_commit else Fault.LOST
     if isinstance(error, DataError | IntegrityError):
         return Fault.DATA
-    return Fault.LOST if isinstance(error, OperationalError) and not state else Fault.OTHER
+    if isinstance(error, OperationalError) and not state:
+        # told by the driver, not by the server; Django may have connected again since, so `usable` says nothing
+        return Fault.AMBIGUOUS if at_commit else Fault.LOST
+    return Fault.OTHER
 
 
 class AmbiguousCommit(Exception):

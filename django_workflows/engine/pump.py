@@ -16,19 +16,22 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import conf
 from django_workflows.clock import DatabaseClock, database_now, monotonic
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Loaded, Peek
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, single, transact
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, single
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.watching import Watch
 from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
 
 logger = logging.getLogger("django_workflows")
+
+UNREACHABLE = (ConnectionLost, AmbiguousCommit, DatabaseError, InterfaceError)
+LONGEST_PAUSE = 5.0
 
 NOTED_SECONDS = 0.005  # a result without hurry is stored together with what follows within this time
 AGAIN_SECONDS = (0.010, 0.025)  # after a wake-up, look again: NOTIFY is throttled, and CockroachDB hides fresh rows
@@ -111,7 +114,8 @@ class Pump:
         self._stop_by: float | None = None
         self._idle_since: float | None = None
         self.clock: DatabaseClock
-        self.lost = threading.Event()  # set while the database cannot be reached
+        self._pause = threading.Event()  # never set: a sleep
+        self._failures = 0
 
     # for turns, from any thread
 
@@ -146,23 +150,24 @@ class Pump:
 
     def run(self, *, until_idle: float | None = None) -> None:
         """Work until stopped, or until nothing has been due for `until_idle` seconds nor will be within them."""
-        self._start()
+        try:
+            self._read_clock()
+        except UNREACHABLE as error:
+            self._wait_out(error)
         while not self._is_finished(until_idle):
             try:
                 self._commit()
                 self._claim()
                 self._attend()
-            except (ConnectionLost, AmbiguousCommit) as error:
+                self._failures = 0
+            except UNREACHABLE as error:
                 self._wait_out(error)
             self._sleep()
         self._give_back()
 
-    def _start(self) -> None:
-        def ask() -> None:
-            moment = monotonic()
-            self.clock = DatabaseClock(database_now(self.alias), moment)
-
-        ask()
+    def _read_clock(self) -> None:
+        moment = monotonic()
+        self.clock = DatabaseClock(database_now(self.alias), moment)
 
     @property
     def dialect(self) -> Dialect:
@@ -402,20 +407,20 @@ class Pump:
 
     def _wait_out(self, error: Exception) -> None:
         """The database is away: say so once, try again with growing pauses, forget nothing."""
-        began, pause = monotonic(), 0.05
-        self.lost.set()
-        logger.warning("The database cannot be reached (%s). Waiting for it; nothing is lost.", str(error).strip())
+        began = monotonic()
+        if not self._failures:
+            logger.warning("The database cannot be used (%s). Waiting for it; nothing is lost.", str(error).strip())
         while self._stop_by is None or monotonic() < self._stop_by:
-            threading.Event().wait(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, 5.0)
+            self._failures += 1
+            self._pause.wait(min(0.05 * 2 ** min(self._failures, 7), LONGEST_PAUSE) * random.uniform(0.5, 1.0))
+            connections[self.alias].close()
             try:
-                self._start()
-            except Exception:
-                connections[self.alias].close()
+                self._read_clock()
+            except UNREACHABLE:
                 continue
             break
-        self.lost.clear()
-        logger.warning("The database is back after %.1f s.", monotonic() - began)
+        if monotonic() - began > 1.0:
+            logger.warning("The database answers again after %.1f s.", monotonic() - began)
         self._schedule.look_at = 0.0
         self._recover_claims()
 
@@ -423,7 +428,7 @@ class Pump:
         """What was claimed just before the outage and never reached a turn."""
         try:
             self._begin(self._read_back())
-        except (ConnectionLost, AmbiguousCommit):
+        except UNREACHABLE:
             self._bell.set()
 
     def _give_back(self) -> None:
@@ -432,7 +437,9 @@ class Pump:
             logger.warning("Giving back %d executions whose steps did not end in time.", len(self._held))
         for turn in list(self._held.values()):
             turn.abandon()
-        transact(
-            self.alias,
-            lambda cursor: claiming.release_all(cursor, self.dialect, [self.worker], crashed=False),
-        )
+        try:
+            single(
+                self.alias, lambda cursor: claiming.release_all(cursor, self.dialect, [self.worker], crashed=False)
+            )
+        except UNREACHABLE:
+            logger.warning("The database is away: what this worker held is free when its leases expire.")
