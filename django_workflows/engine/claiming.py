@@ -136,6 +136,10 @@ CLAIMED_BY = """
 SELECT {columns} FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'
 """
 
+NEXT_QUEUE = """
+SELECT queue FROM django_workflows_execution WHERE wake_at IS NOT NULL AND queue > %s ORDER BY queue LIMIT 1
+"""
+
 CLAIM_STATE = "SELECT id, claim, status FROM django_workflows_execution WHERE id {among}"
 
 CLAIM_ONE = """
@@ -196,6 +200,16 @@ class Appetite:
 
     served: tuple[tuple[str, int], ...]
     limit: int
+
+
+def queues_in_use(cursor: CursorWrapper) -> list[str]:
+    """The queues in which anything has a time to wake: one index probe for each."""
+    found: list[str] = []
+    while True:
+        cursor.execute(NEXT_QUEUE, [found[-1] if found else ""])
+        if (row := cursor.fetchone()) is None:
+            return found
+        found.append(row[0])
 
 
 def peek(cursor: CursorWrapper, dialect: Dialect, queues: Sequence[str], *, alone: bool = False) -> Peek:

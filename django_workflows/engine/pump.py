@@ -35,6 +35,7 @@ LONGEST_PAUSE = 5.0
 
 NOTED_SECONDS = 0.005  # a result without hurry is stored together with what follows within this time
 AGAIN_SECONDS = (0.010, 0.025)  # after a wake-up, look again: NOTIFY is throttled, and CockroachDB hides fresh rows
+DISCOVER_SECONDS = 2.0  # a worker of all queues looks this often for new ones
 IDLE_SECONDS = 0.2  # a drain ends when nothing has been due for so long
 PEEK_SECONDS = 0.020  # while claims find work, look this often for a higher priority
 
@@ -62,7 +63,7 @@ Chore = Callable[[str, Peek], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diet:
-    """What a worker takes: from these queues, these (workflow, version) pairs of either colour."""
+    """What a worker takes: from these queues (none named: from all), these (workflow, version) pairs of each colour."""
 
     queues: tuple[str, ...]
     plain: tuple[tuple[str, int], ...]
@@ -106,6 +107,8 @@ class Pump:
         self._urgent: deque[Turn] = deque()
         self._noted: dict[Turn, float] = {}
         self._held: dict[UUID, Turn] = {}
+        self._queues = diet.queues
+        self._discover_at = 0.0
         self._ready: list[_Source] = []
         self._peeked_at = 0.0
         self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last peek
@@ -135,7 +138,9 @@ class Pump:
 
     def wake_up(self, queue: str) -> None:
         """There may be work in this queue."""
-        if not queue or queue in self.diet.queues:
+        if not queue or queue in self._queues or not self.diet.queues:
+            if queue and queue not in self._queues:
+                self._queues = (*self._queues, queue)
             now = monotonic()
             self._schedule.look_at = now
             self._schedule.again_at = [now + seconds for seconds in AGAIN_SECONDS]
@@ -240,7 +245,7 @@ class Pump:
             self._release(turn)
         if write.children or write.signals or write.cancelled or (write.ending is not None and write.parent_id):
             self.wake_up("")
-            self._watch.wake_others(write, self.diet.queues, busy=self.crew.free() == (0, 0))
+            self._watch.wake_others(write, self._queues, busy=self.crew.free() == (0, 0))
 
     def _release(self, turn: Turn) -> None:
         if self._held.get(turn.claimed.id) is turn:
@@ -278,10 +283,11 @@ class Pump:
         return min([self._schedule.look_at, *self._schedule.again_at])
 
     def _peek(self) -> None:
+        self._discover_queues()
         moment = monotonic()
         peek = single(
             self.alias,
-            lambda cursor: claiming.peek(cursor, self.dialect, self.diet.queues, alone=self.diet.alone),
+            lambda cursor: claiming.peek(cursor, self.dialect, self._queues, alone=self.diet.alone),
         )
         self.clock.sync(peek.now, moment)
         self._ready = [
@@ -297,6 +303,14 @@ class Pump:
         for chore in self._chores:
             if chore(self.alias, peek):
                 self.wake_up("")
+
+    def _discover_queues(self) -> None:
+        """A worker that names no queues serves those that are in use."""
+        if self.diet.queues or monotonic() < self._discover_at:
+            return
+        self._discover_at = monotonic() + DISCOVER_SECONDS
+        found = single(self.alias, claiming.queues_in_use)
+        self._queues = tuple(dict.fromkeys([conf.default_queue(), *found]))
 
     def _plan_next_look(self, peek: Peek, moment: float) -> None:
         schedule = self._schedule

@@ -33,7 +33,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--queue", action="append", dest="queues", metavar="NAME", help="Serve only this queue; may be repeated.")
+        add("--queue", action="append", dest="queues", metavar="NAME", help="Serve only this queue; repeatable (all).")
         add("--processes", type=_positive, help="Worker processes (setting PROCESSES).")
         add("--threads", type=_positive, help="`def` workflows at once, per process (setting THREADS).")
         add("--async-slots", type=_positive, help="`async def` workflows at once, per process (setting ASYNC_SLOTS).")
@@ -72,7 +72,7 @@ class Command(BaseCommand):
         slots = f"{processes} process(es) × {options.threads} threads, {options.async_slots} async"
         for label, value in (
             ("database", f"{connection.vendor} {name}"),
-            ("queues", ", ".join(options.queues)),
+            ("queues", ", ".join(options.queues) or "all"),
             ("workflows", shown or "none found: is there a workflows.py in an installed app?"),
             ("slots", slots),
         ):
@@ -91,7 +91,7 @@ def _positive(text: str) -> int:
 
 
 def _worker_options(options: dict[str, Any]) -> WorkerOptions:
-    queues = tuple(dict.fromkeys(options["queues"] or _known_queues()))
+    queues = tuple(dict.fromkeys(options["queues"] or ()))
     return WorkerOptions(
         queues=queues,
         threads=options["threads"] or conf.threads(),
@@ -101,12 +101,6 @@ def _worker_options(options: dict[str, Any]) -> WorkerOptions:
         until_idle=DRAIN_SECONDS if options["drain"] else None,
         chores=CHORES,
     )
-
-
-def _known_queues() -> list[str]:
-    """Without --queue: the default queue and those that code names."""
-    named = {definition.options.queue for _, _, definition in registry.served() if definition.options.queue}
-    return [conf.default_queue(), *sorted(named - {conf.default_queue()})]
 
 
 def _preflight() -> None:
