@@ -407,7 +407,7 @@ class Pump:
     # sleeping, outages, the end
 
     def _sleep(self) -> None:
-        if self._urgent or (self._ready and self.crew.free() != (0, 0) and self._stop_by is None):
+        if self._urgent or (self._can_claim() and self._stop_by is None):
             return
         now = monotonic()
         moments = [self._watch.next_at(bool(self._held))]
@@ -418,6 +418,10 @@ class Pump:
         moments += [since + NOTED_SECONDS for since in list(self._noted.values())[:1]]
         self._bell.wait(max(min(moments) - now, 0.0005) if moments else None)
         self._bell.clear()
+
+    def _can_claim(self) -> bool:
+        plain, asynchronous = self.crew.free()
+        return any((asynchronous if source.is_async else plain) > 0 for source in self._ready)
 
     def _wait_out(self, error: Exception) -> None:
         """The database is away: say so once, try again with growing pauses, forget nothing."""
