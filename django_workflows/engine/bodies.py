@@ -14,6 +14,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec, conf
 from django_workflows.authoring.current import entered
+from django_workflows.clock import monotonic
 from django_workflows.engine.atomic import store_with
 from django_workflows.engine.claiming import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.database import dialect_of, transact
@@ -56,14 +57,15 @@ def call_sync(turn: Turn, effect: Invoke, may_commit: Callable[[], bool] = lambd
 async def call_async(effect: Invoke) -> Outcome:
     """Run an `async def` body in this task."""
     token = entered.set(effect.current)
+    limit = asyncio.timeout(seconds_of(effect))
     try:
-        async with asyncio.timeout(seconds_of(effect)):
+        async with limit:
             value = await effect.step.fn(*effect.args, **effect.kwargs)
         return outcome(effect, value)
     except NOT_FAILURES:
         raise
     except TimeoutError as error:
-        return Outcome(error=timed_out(effect) if effect.step.options.timeout is not None else error)
+        return Outcome(error=timed_out(effect) if limit.expired() else error)
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
             raise
@@ -140,25 +142,36 @@ class Attempt:
         self._outcome: Outcome | None = None
         self._raised: BaseException | None = None
         self._committing = self._left_behind = False
+        self._since = monotonic()
 
     def run(self) -> None:
+        self._since = monotonic()
         try:
             self._outcome = call_sync(self._turn, self._effect, self._may_commit)
         except BaseException as error:
             self._raised = error
         with self._changed:
+            self._leave_behind_if_late()
             self._changed.notify_all()
 
     def _may_commit(self) -> bool:
         with self._changed:
+            self._leave_behind_if_late()
             self._committing = not self._left_behind
             return self._committing
+
+    def _leave_behind_if_late(self) -> None:
+        """Where there are no further threads the body ran in the caller's, and nobody waited for its time."""
+        seconds = seconds_of(self._effect)
+        if seconds is not None and monotonic() - self._since > seconds and not self._committing:
+            self._left_behind = True
 
     def result(self, seconds: float | None) -> Outcome:
         """The outcome; a timeout when it took longer. What the body returns after that is ignored."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._is_done or self._committing, seconds):
                 self._left_behind = True
+            if self._left_behind:
                 return Outcome(error=timed_out(self._effect))
             self._changed.wait_for(lambda: self._is_done)
         if self._raised is not None:

@@ -70,8 +70,8 @@ class CallerLoop:
     def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
         return sync_to_async(fn, thread_sensitive=True)()
 
-    def run_apart(self, fn: Callable[[], None]) -> None:
-        asyncio.get_running_loop().run_in_executor(None, fn)
+    def run_apart(self, fn: Callable[[], None]) -> Awaitable[None]:
+        return sync_to_async(fn, thread_sensitive=True)()
 
     def flush(self, turn: LoopTurn) -> Awaitable[None]:
         return sync_to_async(self._committer.flush, thread_sensitive=True)(turn)

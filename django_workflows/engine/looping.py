@@ -55,7 +55,7 @@ class LoopThread:
         self._pool.submit(call)
         return future
 
-    def run_apart(self, fn: Callable[[], None]) -> None:
+    async def run_apart(self, fn: Callable[[], None]) -> None:
         self._helpers.run_apart(fn)
 
     async def flush(self, turn: LoopTurn) -> None:

@@ -34,8 +34,8 @@ class Surroundings(Protocol):
     def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
         """Call `fn` where the ORM may be used."""
 
-    def run_apart(self, fn: Callable[[], None]) -> None:
-        """Run `fn` in a thread that may be left behind."""
+    def run_apart(self, fn: Callable[[], None]) -> Awaitable[None]:
+        """Start `fn` in a thread that may be left behind; without such threads, call it."""
 
     def flush(self, turn: LoopTurn) -> Awaitable[None]:
         """Have the turn's write stored soon; the answer comes by `receive()`."""
@@ -259,7 +259,7 @@ class LoopTurn(Turn):
             call = bodies.in_context(partial(bodies.call_sync, self, effect))
             return cast(effects.Outcome, await self.surroundings.call_in_thread(call))
         attempt = bodies.Attempt(self, effect)
-        self.surroundings.run_apart(bodies.in_context(attempt.run))
+        await self.surroundings.run_apart(bodies.in_context(attempt.run))
         await_result = partial(attempt.result, bodies.seconds_of(effect))
         return cast(effects.Outcome, await self.surroundings.call_in_thread(await_result))
 

@@ -32,11 +32,15 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
             yield TimerWait(key, entry.deadline)
         yield Barrier()
         entry = _next_attempt(turn, scope, entry)
-        outcome = yield Invoke(command.step, command.args, command.kwargs, _current(turn, command, entry), entry)
+        progress: list[str] = []
+        current = _current(turn, command, entry, progress)
+        outcome = yield Invoke(command.step, command.args, command.kwargs, current, entry)
         if outcome.error is None:
             entry = outcome.stored or turn.settle(entry, "succeeded", output=outcome.text, error=None, deadline=None)
             yield Deliver(entry.seq)
             return outcome.value
+        if progress:
+            entry = msgspec.structs.replace(entry, output=progress[-1])  # for the next attempt to read
         entry = _after_failure(turn, command, entry, outcome)
         if entry.status == "pending":
             yield Stop(key, None)
@@ -73,11 +77,12 @@ def _next_attempt(turn: Turn, scope: str, entry: Entry) -> Entry:
     )
 
 
-def _current(turn: Turn, command: commands.DoStep, entry: Entry) -> CurrentStep:
+def _current(turn: Turn, command: commands.DoStep, entry: Entry, reported: list[str]) -> CurrentStep:
     claimed = turn.claimed
 
     def report(progress: Any) -> None:
         text = codec.encode(progress)
+        reported[:] = [text]
         with turn.changed:
             if (body := turn.in_flight.get(entry.key)) is not None:
                 body.progress = text

@@ -6,7 +6,7 @@ A test then says once what must hold for both. What only one colour can do (`asy
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 from django_workflows import AsyncContext, ChildHandle, workflow
@@ -76,10 +76,10 @@ class _Call:
     def __init__(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self._fn, self._args, self._kwargs = fn, args, kwargs
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[None, None, Any]:
         answer = self._fn(*self._args, **self._kwargs)
+        yield from ()
         return _Awaited(answer) if isinstance(answer, ChildHandle) else answer
-        yield
 
 
 def _unwrapped(arg: Any) -> Any:

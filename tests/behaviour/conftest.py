@@ -10,6 +10,7 @@ import pytest
 from django_workflows.authoring.registry import registry
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
+from tests.behaviour.common import Counter
 
 
 @pytest.fixture(params=[False, True], ids=["normal", "evicting"])
@@ -21,6 +22,11 @@ def workflows(db: None, request: pytest.FixtureRequest) -> Iterator[Workflows]:
 @pytest.fixture(params=["def", "async def"])
 def colour(request: pytest.FixtureRequest) -> Colour:
     return Colour(request.param)
+
+
+@pytest.fixture
+def counter() -> Counter:
+    return Counter()
 
 
 @pytest.fixture(autouse=True)

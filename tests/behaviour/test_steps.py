@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
-from django.db import transaction
 
 from django_workflows import (
     AsyncContext,
     Context,
-    DefinitionError,
     ExecutionFailed,
-    InvalidInput,
     NonRetryable,
     Retry,
     StepFailed,
@@ -23,27 +17,10 @@ from django_workflows import (
     step,
     workflow,
 )
-from django_workflows.models import Execution, Status, StepResult
+from django_workflows.models import Execution, StepResult
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
-
-ONCE = Retry(max_attempts=1)
-
-
-class Counter:
-    """Something outside that counts what is done to it."""
-
-    def __init__(self) -> None:
-        self.calls: list[Any] = []
-
-    def count(self, value: Any = None) -> int:
-        self.calls.append(value)
-        return len(self.calls)
-
-
-@pytest.fixture
-def counter() -> Counter:
-    return Counter()
+from tests.behaviour.common import ONCE, Counter
 
 
 def test_completed_steps_are_not_run_again(workflows: Workflows, colour: Colour, counter: Counter) -> None:
@@ -122,68 +99,6 @@ def test_a_lost_attempt_uses_up_none_of_the_policy(workflows: Workflows, counter
     with pytest.raises(SystemExit):
         workflows.run_until_idle()
     assert workflows.result(execution) == "ok"
-
-
-def test_a_transactional_step_writes_and_is_remembered_in_one_commit(workflows: Workflows, colour: Colour) -> None:
-    """STP-06: the row and the journal's row are there together, once."""
-
-    @step(atomic=True)
-    def book(name: str) -> int:
-        Group.objects.create(name=name)
-        return Group.objects.count()
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> list[int]:
-        return [await ctx.do(book, "first"), await ctx.do(book, "second")]
-
-    execution = flow.start()
-    assert workflows.result(execution) == [1, 2]
-    workflows.assert_journal(execution, [("step", "book", "succeeded", 1), ("step", "book", "succeeded", 2)])
-
-
-def test_a_failed_transactional_step_leaves_nothing(workflows: Workflows, colour: Colour, counter: Counter) -> None:
-    """STP-08: each attempt's writes are gone; the error is kept."""
-
-    @step(atomic=True, retry=Retry(max_attempts=2))
-    def book() -> None:
-        Group.objects.create(name="half")
-        counter.count()
-        raise ValueError("no stock")
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> None:
-        await ctx.do(book)
-
-    execution = flow.start()
-    with pytest.raises(ExecutionFailed, match="no stock"):
-        workflows.result(execution)
-    assert (len(counter.calls), Group.objects.exists()) == (2, False)
-    (row,) = workflows.journal(execution)
-    assert (row.status, row.attempts, row.error["message"]) == ("failed", 2, "no stock")
-
-
-def test_a_transactional_async_step_is_refused() -> None:
-    """Semantics 13: Django has no transactions in async code."""
-    with pytest.raises(DefinitionError, match="atomic=True needs a plain `def`"):
-
-        @step(atomic=True)
-        async def book() -> None: ...
-
-
-@pytest.mark.django_db
-def test_a_step_that_commits_inside_its_transaction_fails(workflows: Workflows) -> None:
-    """Semantics 13: commit() inside a transactional step is an error of the step."""
-
-    @step(atomic=True, retry=ONCE)
-    def sly() -> None:
-        transaction.commit()
-
-    @workflow
-    def flow(ctx: Context) -> None:
-        ctx.do(sly)
-
-    with pytest.raises(ExecutionFailed, match="TransactionManagementError"):
-        workflows.result(flow.start())
 
 
 def test_a_step_that_calls_a_step_is_one_step(workflows: Workflows, colour: Colour, counter: Counter) -> None:
@@ -306,87 +221,6 @@ def test_the_original_exception_is_the_cause_on_the_turn_that_ran_the_step(workf
     assert causes[-1] == (type(None), "no", True)
 
 
-class Shelf:
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def double(self, n: int) -> int:
-        return self.size * n
-
-    @classmethod
-    def of_class(cls, n: int) -> int:
-        return 2 * n
-
-    @staticmethod
-    def of_nothing(n: int) -> int:
-        return 2 * n
-
-    def __call__(self, n: int) -> int:
-        return self.size * n
-
-
-def logged(fn: Any) -> Any:
-    @functools.wraps(fn)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return fn(*args, **kwargs)
-
-    return call
-
-
-@logged
-def wrapped(n: int) -> int:
-    return 2 * n
-
-
-async def awaited(n: int) -> int:
-    return 2 * n
-
-
-STEPS = {
-    "bound method": Shelf(2).double,
-    "class method": Shelf.of_class,
-    "static method": Shelf.of_nothing,
-    "callable object": Shelf(2),
-    "partial": functools.partial(pow, exp=1),
-    "lambda": lambda n: 2 * n,
-    "wrapped": wrapped,
-    "async": awaited,
-    "async partial": functools.partial(awaited),
-    "step of a method": step(Shelf(2).double, retry=ONCE),
-}
-
-
-@pytest.mark.parametrize("kind", STEPS)
-def test_any_callable_is_a_step(workflows: Workflows, colour: Colour, kind: str) -> None:
-    """STP-16: functions, methods, partials, lambdas, wrapped ones, in both colours."""
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> list[Any]:
-        return [await ctx.do(STEPS[kind], 4), await ctx.do("labelled", STEPS[kind], 5)]
-
-    assert workflows.result(flow.start()) in ([8, 10], [4, 5])
-
-
-def test_what_cannot_be_a_step_or_a_workflow_is_refused_where_it_is_written() -> None:
-    """STP-16: at registration."""
-    with pytest.raises(DefinitionError, match="is a method"):
-
-        class _Steps:
-            @step
-            def charge(self) -> None: ...
-
-    with pytest.raises(DefinitionError, match="generator"):
-
-        @workflow
-        def yields(ctx: Context) -> Any:
-            yield 1
-
-    with pytest.raises(DefinitionError, match="first parameter is the context"):
-
-        @workflow  # type: ignore[call-overload]  # refused by mypy too
-        def nothing() -> None: ...
-
-
 def test_the_number_of_steps_is_limited(workflows: Workflows, colour: Colour, settings: Any) -> None:
     """STP-17: 20 are fine, 21 fail once with the name of the limit."""
     settings.WORKFLOWS = {"MAX_STEPS": 20}
@@ -470,191 +304,3 @@ def test_a_workflow_may_change_what_it_gave_to_a_step(workflows: Workflows, colo
         return result
 
     assert workflows.result(flow.start()) == [1]
-
-
-def test_a_step_is_found_by_its_registered_name(workflows: Workflows, colour: Colour) -> None:
-    @step(name="send mail")
-    def send(to: str, subject: str = "hello") -> str:
-        return f"{subject} {to}"
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> list[str]:
-        by_name = await ctx.do("send mail", "ada", subject="hi")
-        labelled = await ctx.do("a label", "send mail", "bob")
-        return [by_name, labelled]
-
-    execution = flow.start()
-    assert workflows.result(execution) == ["hi ada", "hello bob"]
-    assert [row.name for row in workflows.journal(execution)] == ["send mail", "a label"]
-
-
-def test_a_name_that_nobody_registered_fails_clearly(workflows: Workflows, colour: Colour) -> None:
-    @colour()
-    async def flow(ctx: AsyncContext) -> None:
-        await ctx.do("no such step")
-
-    with pytest.raises(ExecutionFailed, match="no step is registered under this name"):
-        workflows.result(flow.start())
-
-
-GOOD_NAMES = ["réservation ✓", "📦", "a" * 200, "מחסן", "../step"]
-BAD_NAMES = ["", "   ", "a" * 10_000, "line\nbreak", "nul\x00", "\x1b[31m", "\ud800"]
-
-
-@pytest.mark.parametrize("name", GOOD_NAMES, ids=ascii)
-def test_a_name_may_be_any_short_printable_text(workflows: Workflows, colour: Colour, name: str) -> None:
-    """EXE-14: emoji and other scripts are text."""
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> int:
-        await ctx.sleep(name, "1 hour")
-        return await ctx.do(name, abs, -7)
-
-    execution = flow.using(key=name).start()
-    assert workflows.result(execution) == 7
-    workflows.assert_journal(execution, [("sleep", name, "succeeded"), ("step", name, "succeeded", 7)])
-
-
-@pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: ascii(name)[:20])
-def test_a_name_that_no_database_would_hold_is_refused(workflows: Workflows, colour: Colour, name: str) -> None:
-    """EXE-14: empty, 10 kB, control characters, lone surrogates: a field error, nothing half stored."""
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> None:
-        await ctx.do(name, abs, -7)
-
-    with pytest.raises(InvalidInput):
-        flow.using(key=name).start()
-    execution = flow.start()
-    with pytest.raises(ExecutionFailed, match=r"must not|must have"):
-        workflows.result(execution)
-    assert workflows.journal(execution) == []
-
-
-def test_a_context_belongs_to_its_thread(workflows: Workflows) -> None:
-    """A second thread that uses the context of the first gets an error, not a wrong position."""
-    errors: list[BaseException] = []
-
-    @workflow
-    def flow(ctx: Context) -> int:
-        def use() -> None:
-            try:
-                ctx.do(abs, 1)
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=use)
-        thread.start()
-        thread.join()
-        return ctx.do(abs, -2)
-
-    execution = flow.start()
-    assert workflows.result(execution) == 2
-    assert {type(error).__name__ for error in errors} == {"ContextMisuse"}
-    assert [row.key for row in workflows.journal(execution)] == ["1"]
-
-
-def test_a_context_cannot_be_used_inside_a_step(workflows: Workflows, colour: Colour) -> None:
-    @colour()
-    async def flow(ctx: AsyncContext) -> None:
-        def body() -> None:
-            getattr(ctx, "_target", ctx).do(abs, 1)
-
-        await ctx.do(step(body, retry=ONCE))
-
-    with pytest.raises(ExecutionFailed, match="ContextMisuse"):
-        workflows.result(flow.start())
-
-
-def test_a_context_ends_with_its_turn(workflows: Workflows, colour: Colour) -> None:
-    """Kept and used after the end it says so and does nothing."""
-    kept: list[Any] = []
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> None:
-        kept.append(getattr(ctx, "_target", ctx))
-
-    execution = flow.start()
-    workflows.result(execution)
-    with pytest.raises(Exception, match="after its turn had ended"):
-        kept[0].do(abs, 1)
-    assert workflows.journal(execution) == []
-
-
-def test_a_workflow_that_returns_a_coroutine_says_so(workflows: Workflows) -> None:
-    """A `def` that forgot its `async`."""
-
-    async def work() -> int:
-        return 1
-
-    @workflow
-    def flow(ctx: Context) -> Any:
-        return work()
-
-    with pytest.raises(ExecutionFailed, match="declare it with `async def`"):
-        workflows.result(flow.start())
-
-
-def test_a_workflow_may_catch_exception(workflows: Workflows, colour: Colour, counter: Counter) -> None:
-    """Semantics 7: waiting is no Exception, so `except Exception` and `finally` do no harm."""
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> str:
-        for _ in range(3):
-            try:
-                await ctx.sleep("1 day")
-                await ctx.do(counter.count)
-            except Exception:
-                return "caught something"
-            finally:
-                counter.calls.append("finally")
-        return "done"
-
-    execution = flow.start()
-    assert workflows.result(execution) == "done"
-    assert counter.calls.count(None) == 3
-    assert of(execution).status == Status.COMPLETED
-
-
-def test_a_workflow_that_catches_base_exception_once_is_parked_all_the_same(
-    workflows: Workflows, colour: Colour, counter: Counter, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Semantics 7: once it unwinds, what it returns is ignored, and further calls unwind again."""
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> str:
-        try:
-            await ctx.sleep("1 day")
-        except BaseException:
-            counter.count("swallowed")
-            return "too early"
-        return "in time"
-
-    execution = flow.start()
-    workflows.run_until_idle()
-    assert of(execution).status == Status.WAITING
-    assert "catches BaseException" in caplog.text
-    assert workflows.result(execution) == "in time"
-
-
-def test_a_workflow_that_never_lets_itself_be_parked_fails(
-    workflows: Workflows, colour: Colour, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A loop around `except BaseException` is found out, and the execution fails with the reason."""
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> None:
-        for _ in range(200):
-            try:
-                await ctx.sleep("1 day")
-            except BaseException:
-                continue
-
-    execution = flow.start()
-    with pytest.raises(ExecutionFailed, match="catches BaseException"):
-        workflows.result(execution)
-
-
-def of(handle: Any) -> Execution:
-    return Execution.objects.get(pk=handle.id)

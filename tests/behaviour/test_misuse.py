@@ -1,0 +1,139 @@
+"""Workflows that do what they must not: found out, named, and without harm to the rest."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from django_workflows import AsyncContext, Context, ExecutionFailed, step, workflow
+from django_workflows.models import Status
+from django_workflows.testing import Workflows
+from tests.behaviour.colours import Colour
+from tests.behaviour.common import ONCE, Counter, of, unwrapped
+
+
+def test_a_context_belongs_to_its_thread(workflows: Workflows) -> None:
+    """A second thread that uses the context of the first gets an error, not a wrong position."""
+    errors: list[BaseException] = []
+
+    @workflow
+    def flow(ctx: Context) -> int:
+        def use() -> None:
+            try:
+                ctx.do(abs, 1)
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+        return ctx.do(abs, -2)
+
+    execution = flow.start()
+    assert workflows.result(execution) == 2
+    assert {type(error).__name__ for error in errors} == {"ContextMisuse"}
+    assert [row.key for row in workflows.journal(execution)] == ["1"]
+
+
+def test_a_context_cannot_be_used_inside_a_step(workflows: Workflows, colour: Colour) -> None:
+    @colour()
+    async def flow(ctx: AsyncContext) -> None:
+        def body() -> None:
+            unwrapped(ctx).do(abs, 1)
+
+        await ctx.do(step(body, retry=ONCE))
+
+    with pytest.raises(ExecutionFailed, match="ContextMisuse"):
+        workflows.result(flow.start())
+
+
+def test_a_context_ends_with_its_turn(workflows: Workflows, colour: Colour) -> None:
+    """Kept and used after the end it says so and does nothing."""
+    kept: list[Any] = []
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> None:
+        kept.append(unwrapped(ctx))
+
+    execution = flow.start()
+    workflows.result(execution)
+    with pytest.raises(Exception, match="after its turn had ended"):
+        kept[0].do(abs, 1)
+    assert workflows.journal(execution) == []
+
+
+def test_a_workflow_that_returns_a_coroutine_says_so(workflows: Workflows) -> None:
+    """A `def` that forgot its `async`."""
+
+    async def work() -> int:
+        return 1
+
+    @workflow
+    def flow(ctx: Context) -> Any:
+        return work()
+
+    with pytest.raises(ExecutionFailed, match="declare it with `async def`"):
+        workflows.result(flow.start())
+
+
+def test_a_workflow_may_catch_exception(workflows: Workflows, colour: Colour, counter: Counter) -> None:
+    """Semantics 7: waiting is no Exception, so `except Exception` and `finally` do no harm."""
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> str:
+        for _ in range(3):
+            try:
+                await ctx.sleep("1 day")
+                await ctx.do(counter.count)
+            except Exception:
+                return "caught something"
+            finally:
+                counter.calls.append("finally")
+        return "done"
+
+    execution = flow.start()
+    assert workflows.result(execution) == "done"
+    assert counter.calls.count(None) == 3
+    assert of(execution).status == Status.COMPLETED
+
+
+def test_a_workflow_that_catches_base_exception_once_is_parked_all_the_same(
+    workflows: Workflows, colour: Colour, counter: Counter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Semantics 7: once it unwinds, what it returns is ignored, and further calls unwind again."""
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> str:
+        try:
+            await ctx.sleep("1 day")
+        except BaseException:
+            counter.count("swallowed")
+            return "too early"
+        return "in time"
+
+    execution = flow.start()
+    workflows.run_until_idle()
+    assert of(execution).status == Status.WAITING
+    assert "catches BaseException" in caplog.text
+    assert workflows.result(execution) == "in time"
+
+
+def test_a_workflow_that_never_lets_itself_be_parked_fails(
+    workflows: Workflows, colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop around `except BaseException` is found out, and the execution fails with the reason."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> None:
+        for _ in range(200):
+            try:
+                await ctx.sleep("1 day")
+            except BaseException:
+                continue
+
+    execution = flow.start()
+    with pytest.raises(ExecutionFailed, match="catches BaseException"):
+        workflows.result(execution)
