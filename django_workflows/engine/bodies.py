@@ -16,10 +16,10 @@ from django_workflows import codec, conf
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
 from django_workflows.engine.atomic import store_with
-from django_workflows.engine.claiming import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.effects import ChildWait, Invoke, Outcome
 from django_workflows.engine.journal import Entry
+from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.turn import Turn
 from django_workflows.exceptions import Abandoned, ControlFlow, StepTimeout, WorkflowsError
 

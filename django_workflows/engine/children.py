@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
-from django_workflows.engine.claiming import ChildOutcome
 from django_workflows.engine.effects import Barrier, ChildWait, Deliver, Query
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.keyed import KeyedStart
+from django_workflows.engine.loading import ChildOutcome
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import NewExecution

@@ -1,4 +1,4 @@
-"""Taking due executions: one peek at what is due, one claim per priority that has something, one read of journals.
+"""Taking due executions: one peek at what is due, one claim per priority that has something.
 
 The claim must stay flat with a million finished and a million sleeping rows and several priorities: it reads one
 bounded range of the index (queue, priority, wake_at), never a sorted backlog. The peek costs one index probe for each
@@ -18,7 +18,6 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
 from django_workflows.engine.database import Dialect, read_time, read_uuid, read_uuid_or_none, store
-from django_workflows.engine.journal import Entry
 
 PRIORITIES = range(9, -1, -1)
 ALONE_AFTER = 2  # crashes without progress after which an execution runs alone
@@ -46,38 +45,6 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime
     claimed_at: datetime
-
-
-class Unread(msgspec.Struct, frozen=True, kw_only=True):
-    """A message in the inbox that nobody consumed yet."""
-
-    id: UUID
-    number: int
-    name: str
-    data: str | None
-    event_id: UUID | None
-    step_key: str
-    created_at: datetime
-
-
-class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a child ended."""
-
-    id: UUID
-    workflow: str
-    status: str
-    output: str | None
-    error: str | None
-    reason: str
-
-
-class Loaded(msgspec.Struct, kw_only=True):
-    """What a turn starts from."""
-
-    claimed: Claimed
-    entries: list[Entry] = msgspec.field(default_factory=list)
-    inbox: list[Unread] = msgspec.field(default_factory=list)
-    children: dict[UUID, ChildOutcome] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +117,6 @@ UPDATE django_workflows_execution SET
 WHERE id = %s AND wake_at <= {now} AND requested = '' AND status IN ('pending', 'waiting', 'running')
 AND (workflow, version) IN ({served})
 RETURNING {columns}
-"""
-
-JOURNALS = """
-SELECT s.execution_id, s.id, s.key, s.seq, s.name, s.kind, s.status, s.output, s.error, s.attempts, s.lost,
-    s.deadline, s.match_keys, s.match_hash, s.child_id, s.created_at, s.started_at, s.completed_at
-FROM django_workflows_stepresult s JOIN django_workflows_execution e
-    ON e.id = s.execution_id AND e.generation = s.generation
-WHERE s.execution_id {among} AND s.superseded = 0 AND s.status <> 'forgotten' ORDER BY s.seq
-"""
-
-UNREAD = """
-SELECT execution_id, id, number, name, data, event_id, step_key, created_at FROM django_workflows_signal
-WHERE execution_id {among} AND consumed_at IS NULL ORDER BY number
-"""
-
-OUTCOMES = """
-SELECT id, workflow, status, output, error, reason FROM django_workflows_execution
-WHERE id {among} AND completed_at IS NOT NULL
 """
 
 # Due rows that nobody here can execute would stand at the head of the queue for ever: they step back, the longer the
@@ -297,47 +246,6 @@ def release_all(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID]
     return int(cursor.rowcount)
 
 
-def load(cursor: CursorWrapper, dialect: Dialect, batch: Sequence[Claimed]) -> list[Loaded]:
-    """Journals, unread messages and children's outcomes of a claimed batch: a fresh execution needs none of them."""
-    loaded = {claimed.id: Loaded(claimed=claimed) for claimed in batch}
-    if known := [claimed.id for claimed in batch if claimed.claim > 1]:
-        among, parameters = dialect.among(known)
-        cursor.execute(JOURNALS.format(among=among), parameters)
-        for row in cursor.fetchall():
-            loaded[read_uuid(row[0])].entries.append(read_entry(row[1:]))
-    if addressed := [claimed.id for claimed in batch if claimed.inbox]:
-        for id, unread in read_unread(cursor, dialect, addressed):
-            loaded[id].inbox.append(unread)
-    parents = {
-        entry.child_id: one
-        for one in loaded.values()
-        for entry in one.entries
-        if entry.child_id is not None and entry.status == "scheduled"
-    }
-    for outcome in read_outcomes(cursor, dialect, list(parents)):
-        parents[outcome.id].children[outcome.id] = outcome
-    return list(loaded.values())
-
-
-def read_unread(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID]) -> list[tuple[UUID, Unread]]:
-    """The unread messages of these executions, oldest first."""
-    among, parameters = dialect.among(ids)
-    cursor.execute(UNREAD.format(among=among), parameters)
-    return [(read_uuid(row[0]), _unread(row[1:])) for row in cursor.fetchall()]
-
-
-def read_outcomes(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID]) -> list[ChildOutcome]:
-    """Of these children, those that ended and how."""
-    if not ids:
-        return []
-    among, parameters = dialect.among(ids)
-    cursor.execute(OUTCOMES.format(among=among), parameters)
-    return [
-        ChildOutcome(id=read_uuid(id), workflow=workflow, status=status, output=output, error=error, reason=reason)
-        for id, workflow, status, output, error, reason in cursor.fetchall()
-    ]
-
-
 def _pairs(served: Sequence[tuple[str, int]]) -> str:
     return ", ".join(["(%s, %s)"] * len(served))
 
@@ -366,42 +274,4 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         created_at=created,
         started_at=started,
         claimed_at=taken,
-    )
-
-
-def read_entry(row: Sequence[Any]) -> Entry:
-    created = read_time(row[14])
-    assert created is not None
-    return Entry(
-        id=read_uuid(row[0]),
-        key=row[1],
-        seq=row[2],
-        name=row[3],
-        kind=row[4],
-        status=row[5],
-        output=row[6],
-        error=row[7],
-        attempts=row[8],
-        lost=row[9],
-        deadline=read_time(row[10]),
-        match_keys=row[11],
-        match_hash=row[12],
-        child_id=read_uuid_or_none(row[13]),
-        created_at=created,
-        started_at=read_time(row[15]),
-        completed_at=read_time(row[16]),
-    )
-
-
-def _unread(row: Sequence[Any]) -> Unread:
-    created = read_time(row[6])
-    assert created is not None
-    return Unread(
-        id=read_uuid(row[0]),
-        number=row[1],
-        name=row[2],
-        data=row[3],
-        event_id=read_uuid_or_none(row[4]),
-        step_key=row[5],
-        created_at=created,
     )

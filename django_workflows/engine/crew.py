@@ -9,7 +9,7 @@ from typing import Any
 
 from django_workflows.authoring.registry import registry
 from django_workflows.engine import bodies, endings
-from django_workflows.engine.claiming import Loaded
+from django_workflows.engine.loading import Loaded
 from django_workflows.engine.looping import LoopThread
 from django_workflows.engine.loops import LoopTurn
 from django_workflows.engine.pool import Helpers, Pool

@@ -18,9 +18,9 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec
 from django_workflows.engine import statements
-from django_workflows.engine.claiming import Unread, read_unread
 from django_workflows.engine.committing import Locked, lock
 from django_workflows.engine.database import Dialect, dialect_of, read_uuid, store, transact
+from django_workflows.engine.loading import Unread, read_unread
 from django_workflows.models import FINISHED
 
 MOST_DELIVERIES = 500  # of one event in one transaction

@@ -16,9 +16,9 @@ from django.db import connections
 from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, monotonic
-from django_workflows.engine import claiming, lifecycle
-from django_workflows.engine.claiming import Loaded
+from django_workflows.engine import claiming, lifecycle, loading
 from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.loading import Loaded
 from django_workflows.engine.loops import LoopTurn, task_factory
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.threads import ThreadTurn
@@ -96,7 +96,7 @@ class InlineDriver:
         )
         if claimed is None:
             return False
-        loaded = transact(self.alias, lambda cursor: claiming.load(cursor, dialect, [claimed]))[0]
+        loaded = transact(self.alias, lambda cursor: loading.load(cursor, dialect, [claimed]))[0]
         self._execute(loaded, DatabaseClock(claimed.claimed_at, moment))
         return True
 

@@ -20,9 +20,10 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import conf
 from django_workflows.clock import DatabaseClock, database_now, monotonic
-from django_workflows.engine import claiming
-from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Loaded, Peek
+from django_workflows.engine import claiming, loading
+from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Peek
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, single
+from django_workflows.engine.loading import Loaded
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.watching import Watch
@@ -358,7 +359,7 @@ class Pump:
         if not taken:
             return
         mine = [claimed for claimed in taken if self._may_run(claimed)]
-        loaded = single(self.alias, lambda cursor: claiming.load(cursor, self.dialect, mine)) if mine else []
+        loaded = single(self.alias, lambda cursor: loading.load(cursor, self.dialect, mine)) if mine else []
         self.crew.execute(loaded)
 
     def _may_run(self, claimed: Claimed) -> bool:
@@ -456,8 +457,6 @@ class Pump:
         for turn in list(self._held.values()):
             turn.abandon()
         try:
-            single(
-                self.alias, lambda cursor: claiming.release_all(cursor, self.dialect, [self.worker], crashed=False)
-            )
+            single(self.alias, lambda cursor: claiming.release_all(cursor, self.dialect, [self.worker], crashed=False))
         except UNREACHABLE:
             logger.warning("The database is away: what this worker held is free when its leases expire.")

@@ -19,9 +19,9 @@ from django_workflows import codec, conf
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.values import ExecutionInfo
 from django_workflows.clock import DatabaseClock
-from django_workflows.engine.claiming import ChildOutcome, Loaded, Unread
 from django_workflows.engine.effects import ChildWait, MessageWait, Stop, Wait
 from django_workflows.engine.journal import Entry, Journal
+from django_workflows.engine.loading import ChildOutcome, Loaded, Unread
 from django_workflows.engine.writes import End, Ending, NewEvent, Receipt, Verdict, Write
 from django_workflows.exceptions import LimitExceeded, NonDeterminism, Parked
 

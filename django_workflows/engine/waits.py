@@ -11,9 +11,9 @@ from django_workflows import codec
 from django_workflows.authoring import commands
 from django_workflows.authoring.values import Message
 from django_workflows.engine import dispatching
-from django_workflows.engine.claiming import Unread
 from django_workflows.engine.effects import Barrier, Confirm, Deliver, MessageWait, Query, TimerWait
 from django_workflows.engine.journal import Entry
+from django_workflows.engine.loading import Unread
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import LATEST, Turn
 

@@ -13,9 +13,10 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec
 from django_workflows.clock import monotonic
 from django_workflows.engine import lifecycle, wakeups
-from django_workflows.engine.claiming import ChildOutcome, Claimed, Unread, read_outcomes, read_unread
+from django_workflows.engine.claiming import Claimed
 from django_workflows.engine.database import dialect_of, read_uuid, transact
 from django_workflows.engine.effects import ChildWait
+from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending, Receipt, Write
