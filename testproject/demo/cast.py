@@ -22,9 +22,10 @@ class Cast:
         self.folder = folder
         self.provider_port = free_port(provider_port)
         self.web = f"127.0.0.1:{free_port(web_port)}"
+        self.workers = self.child("workers", self.manage("runworkflows"), patience=35)
         self.children = [
             self.child("provider", self.provider_command(), patience=5),
-            self.child("workers", self.manage("runworkflows"), patience=35),
+            self.workers,
             self.child("web server", self.manage("runserver", "--noreload", self.web), patience=5),
         ]
 

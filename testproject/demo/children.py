@@ -57,7 +57,11 @@ class Child:
                 f"{self.name} died {DEATHS} times, status {status}. Its last words in {self.log}:\n{self.tail()}"
             )
         self.start()
-        return f"{self.name} died (status {status}) and was started again; see {self.log}"
+        return f"{self.name} died (status {status}), started again; see {self.log}"
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None else None
 
     def ask_to_end(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -43,12 +43,18 @@ def begin() -> Iterator[str]:
     yield f"All customers get their invoice for {period}, once."
 
     known = set(Server.objects.values_list("name", flat=True))
-    for name in SERVERS.keys() - known:
+    new = sorted(SERVERS.keys() - known)
+    for name in new:
         control.rent(name, SERVERS[name])
+    yield f"{len(new)} servers are rented, {len(known)} have been before."
+
     known = set(Subscriber.objects.values_list("email", flat=True))
-    for email in [email for email in READERS if email not in known]:
+    readers = [email for email in READERS if email not in known]
+    for email in readers:
         subscribe(email)
-    yield f"{len(SERVERS)} servers are rented, {len(READERS)} people read the newsletter."
+    yield f"{len(readers)} people subscribe to the newsletter, {len(known)} have before."
+    if not unfinished([*ENDING, *LASTING]):
+        yield "All that has finished in an earlier demo; for a new one delete the database."
 
 
 class People:

@@ -53,7 +53,7 @@ def test_a_child_that_was_killed_is_started_again(child: MakeChild) -> None:
     one = child(FOREVER)
     assert one.revive() is None
     one.kill()
-    assert "died (status -9) and was started again" in (one.revive() or "")
+    assert "died (status -9), started again" in (one.revive() or "")
     assert not one.has_ended()
 
 

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, connection
 from django.utils import timezone
 
+from django_workflows.models import Execution
 from testproject.demo import data, report, story
 from testproject.demo.cast import LEDGER, Cast
 from testproject.demo.children import KeepsDying, stop
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--provider-port", type=int, default=8090, help="of the payment provider, likewise")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         password = self.prepare(DEMO_FOLDER)
         cast = Cast(DEMO_FOLDER, web_port=options["port"], provider_port=options["provider_port"])
@@ -72,24 +73,30 @@ class Command(BaseCommand):
             try:
                 self.tell(() if winding_up else people.act())
                 self.report(cast)
-                if until_done and not story.unfinished(story.LASTING if winding_up else story.ENDING):
-                    if winding_up:
-                        return
-                    winding_up = True
-                    self.tell(story.wind_up())
+                if not until_done or story.unfinished(story.LASTING if winding_up else story.ENDING):
+                    continue
+                if winding_up:
+                    break
+                winding_up = True
+                self.tell(story.wind_up())
             except Error as error:
                 self.say(f"The database does not answer: {error}")
                 connection.close()
         if until_done:
+            self.judge()
+
+    def judge(self) -> None:
+        if story.unfinished([*story.ENDING, *story.LASTING]):
             raise CommandError("The time is over and not every execution has finished.")
+        if failed := Execution.objects.failed().count():
+            raise CommandError(f"{failed} executions have failed: manage.py workflows list")
 
     def introduce(self, cast: Cast, password: str) -> None:
         self.say(f"Web server  http://{cast.web}/admin/   log in as admin with the password {password}")
         self.say(f"Provider    {cast.provider}/ledger   fails, hangs and loses answers on purpose")
         self.say(f"Logs, mail  {cast.folder}")
-        self.say(
-            "Try         kill -9 a worker process; python manage.py workflowsdoctor; python manage.py workflows list"
-        )
+        self.say(f"Workers     the children of process {cast.workers.pid}: kill -9 one, and see what happens")
+        self.say("Try         python manage.py workflowsdoctor; python manage.py workflows list")
 
     def watch(self, cast: Cast, until: float) -> None:
         while time.monotonic() < until:
