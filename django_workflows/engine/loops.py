@@ -211,9 +211,9 @@ class LoopTurn(Turn):
     # acting out effects
 
     async def _barrier(self, effect: effects.Barrier) -> None:
+        await self._store()  # its receipt may be what tells of a pause
         if not self.may_start:
             await self._wait(effects.Stop("", None))
-        await self._store()
 
     async def _confirm(self, effect: effects.Confirm) -> bool:
         await self._store()

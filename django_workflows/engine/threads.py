@@ -141,9 +141,9 @@ class ThreadTurn(Turn):
     # acting out effects
 
     def _barrier(self, lane: Lane, effect: effects.Barrier) -> None:
+        self._store(lane)  # its receipt may be what tells of a pause
         if not self.may_start:
             self._wait(lane, effects.Stop("", None))
-        self._store(lane)
 
     def _confirm(self, lane: Lane, effect: effects.Confirm) -> bool:
         self._store(lane)
