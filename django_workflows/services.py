@@ -15,7 +15,9 @@ def carry_out_verbs(alias: str, peek: Peek) -> bool:
     if not peek.requested:
         return False
     dialect = dialect_of(connections[alias])
-    return bool(transact(alias, lambda cursor: verbs.carry_out(cursor, dialect)))
+    changes = transact(alias, lambda cursor: verbs.carry_out(cursor, dialect))
+    verbs.announce(alias, changes, apart=True)
+    return bool(changes)
 
 
 def dispatch_events(alias: str, peek: Peek) -> bool:

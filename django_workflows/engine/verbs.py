@@ -14,9 +14,11 @@ requested by an UPDATE, or could only be asked for, and never waits. Rows are lo
 from __future__ import annotations
 
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID, uuid4
 
 from django.db import connections, transaction
@@ -187,20 +189,41 @@ _SIGNALS: dict[str, Signal] = {
 }
 
 
-def announce(alias: str, changes: Sequence[Change]) -> None:
-    """After the commit: send Django's signals, wake the workers, and with `EAGER` go on here."""
+def announce(alias: str, changes: Sequence[Change], *, apart: bool = False) -> None:
+    """After the commit: send Django's signals, wake the workers, and with `EAGER` go on here.
+
+    `apart` calls the receivers in a thread of their own: a worker's pump must not wait for them.
+    """
+    if not changes:
+        return
     if conf.eager() and any(change.asked for change in changes):
         announcing.after_commit(alias, lambda: carry_out_all(alias), in_tests=True)
-    _tell(alias, changes)
+    _tell(alias, changes, apart=apart)
 
 
-def _tell(alias: str, changes: Sequence[Change]) -> None:
-    told = [change for change in changes if change.after in _SIGNALS and change.before != change.after]
-    announcing.after_commit(alias, lambda: _send(told), in_tests=False)
+def _tell(alias: str, changes: Sequence[Change], *, apart: bool = False) -> None:
+    told = [change for change in changes if change.before != change.after and _has_receivers(change)]
+    if told:
+        send = partial(_send_apart if apart else _send, told)
+        announcing.after_commit(alias, send, in_tests=False)
     queues = dict.fromkeys(queue for change in changes for queue in change.queues)
     announcing.announce(alias, list(queues), executions=[id for change in changes for id in change.woken])
+
+
+def _has_receivers(change: Change) -> bool:
+    return change.after in _SIGNALS and _SIGNALS[change.after].has_listeners(Execution)
 
 
 def _send(changes: Sequence[Change]) -> None:
     for change in changes:
         _SIGNALS[change.after].send_robust(sender=Execution, execution_id=change.id, workflow=change.workflow)
+
+
+def _send_apart(changes: Sequence[Change]) -> None:
+    def send() -> None:
+        try:
+            _send(changes)
+        finally:
+            connections.close_all()
+
+    threading.Thread(target=send, daemon=True).start()
