@@ -8,6 +8,7 @@
 | `surroundings` | what that depends on: the time, open steps, workers |
 | `lookup` | one execution by what people have at hand |
 | `counts` | how many executions in which status, and how far each queue is behind |
+| `doctor` | what is stuck or broken, and what to do; `symptoms` are its queries, `staffing` who is there to work |
 """
 
 from django_workflows.inspection.counts import Backlog, Count, backlogs, count_by_status, queues

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection, connections, transaction
 
+from django_workflows import signals
 from django_workflows.engine import verbs
 from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.verbs import Change, Order, carry_out
@@ -565,6 +567,27 @@ def test_a_child_whose_parent_is_gone_is_cancelled_all_the_same() -> None:
 def test_rounds_are_bounded() -> None:
     request("pause", *(make_execution() for _ in range(5)))
     assert [len(work(2)), len(work(2)), len(work(2)), len(work(2))] == [2, 2, 1, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_tells_receivers_in_a_thread_of_their_own() -> None:
+    """CRS-21: after the commit, once, and the pump does not wait for them."""
+    told: queue.Queue[tuple[Any, str, bool]] = queue.Queue()
+    mine = threading.get_ident()
+
+    def receiver(sender: Any, execution_id: Any, workflow: str, **kwargs: Any) -> None:
+        ended = Execution.objects.get(pk=execution_id).is_finished
+        told.put((execution_id, workflow, ended and threading.get_ident() != mine))
+
+    execution = make_execution(Status.WAITING)
+    request("cancel", execution)
+    signals.execution_cancelled.connect(receiver)
+    try:
+        verbs.announce("default", work(), apart=True)
+        assert told.get(timeout=20) == (execution.id, "fulfil", True)
+    finally:
+        signals.execution_cancelled.disconnect(receiver)
+    assert told.empty()
 
 
 @only_with_row_locks
