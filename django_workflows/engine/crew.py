@@ -85,10 +85,5 @@ class TurnCrew:
         if ending is None or turn.abandoned:
             self._pump.drop(turn)
             return
-        try:
-            turn.set_ending(ending)
-        except ValueError as error:
-            turn.state.clear()
-            failure = endings.after_failed_state(error)
-            turn.set_ending(failure)
+        endings.conclude(turn, ending)
         self._pump.flush(turn)

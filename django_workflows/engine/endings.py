@@ -131,7 +131,17 @@ def expired(turn: Turn) -> Ending | None:
     return None
 
 
-def after_failed_state(error: ValueError) -> Ending:
-    """The ending when what the workflow published as `ctx.state` cannot be stored."""
+def conclude(turn: Turn, ending: Ending) -> Ending:
+    """Give a turn its last write, and the ending it has: a `ctx.state` that cannot be stored fails the execution."""
+    try:
+        turn.publish_state()
+    except ValueError as error:
+        if ending.end not in {End.FAIL, End.CANCEL}:
+            ending = _after_failed_state(error)
+    turn.set_ending(ending)
+    return ending
+
+
+def _after_failed_state(error: ValueError) -> Ending:
     data = codec.encode_exception(error)
     return Ending(end=End.FAIL, error=codec.encode(data), reason=f"ctx.state cannot be stored: {error}"[:1000])

@@ -16,7 +16,7 @@ from django.db import connections
 from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, monotonic
-from django_workflows.engine import claiming, lifecycle, loading
+from django_workflows.engine import claiming, endings, lifecycle, loading
 from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.loops import LoopTurn, task_factory
@@ -119,7 +119,7 @@ class InlineDriver:
     def _conclude(self, turn: Turn, ending: Ending | None) -> None:
         if ending is None or turn.abandoned:
             return
-        turn.set_ending(ending)
+        ending = endings.conclude(turn, ending)
         self.committer.flush(turn)
         if not turn.abandoned:
             lifecycle.announce(turn, ending)

@@ -271,7 +271,6 @@ class Turn:
                 for entry in [entry for entry in self.journal if not entry.is_final]:
                     self.settle(entry, "skipped")
             self._write.ending = ending
-            self.publish_state()
 
     def publish_state(self) -> None:
         """Add `ctx.state` to the next write when it has changed."""
