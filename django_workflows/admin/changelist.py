@@ -20,7 +20,7 @@ from django_workflows.admin.rendering import error_line, took
 from django_workflows.inspection import id_range, queues
 from django_workflows.inspection.surroundings import look_around, open_steps
 from django_workflows.inspection.why import explain
-from django_workflows.models import Execution, Workflow
+from django_workflows.models import Execution, Status, Workflow
 
 MOST_CHOICES = 200
 
@@ -40,8 +40,7 @@ class ExecutionList(ChangeList):
         reveal = may_see_payloads(request)
         around = look_around(rows, open_steps(rows), reveal=reveal)
         for row in rows:
-            row.doing = explain(row, around) or row.current_step
-            row.error_text = error_line(row.error, reveal=reveal)
+            row.situation_text = explain(row, around) or _ending(row, reveal=reveal)
             row.duration_text = took(row.started_at, row.completed_at or around.now)
         self.result_list = rows
 
@@ -49,6 +48,12 @@ class ExecutionList(ChangeList):
     def dates(self) -> dict[str, Any]:
         """The date hierarchy, made from the first and the last day: Django would read every row for it."""
         return DateChoices(self).context()
+
+
+def _ending(row: Execution, *, reveal: bool) -> str:
+    """What went wrong, or why it was cancelled."""
+    reason = row.reason if reveal and row.status == Status.CANCELLED else ""
+    return error_line(row.error, reveal=reveal) or reason
 
 
 class DateChoices:

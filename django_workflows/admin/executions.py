@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
@@ -25,7 +26,7 @@ from django_workflows.admin.base import EngineAdmin, may_control
 from django_workflows.admin.changelist import ExecutionList, QueueFilter, WorkflowFilter, search
 from django_workflows.admin.rendering import badge
 from django_workflows.admin.verbs import MOST, VERBS, ReasonForm, SignalForm, Verb, apply, send_signal
-from django_workflows.models import Event, Execution, Signal, StepResult
+from django_workflows.models import Event, Execution, Signal, Status, StepResult
 
 PAGE = "admin:django_workflows_execution_change"
 
@@ -66,7 +67,7 @@ delete_finished.__name__ = "delete_selected"  # the name that the confirmation p
 class ExecutionAdmin(EngineAdmin):
     """State columns are never editable: whatever moves an execution is a verb."""
 
-    list_display = ("status_badge", "workflow", "key", "doing", "created_at", "duration", "error_in_brief")
+    list_display = ("status_badge", "workflow", "key", "situation", "created_at", "duration")
     list_display_links = ("status_badge", "workflow")
     list_filter = ("status", WorkflowFilter, QueueFilter)
     list_select_related = False
@@ -93,17 +94,15 @@ class ExecutionAdmin(EngineAdmin):
     def status_badge(self, row: Execution) -> str:
         return badge(row.status, row.get_status_display())
 
-    @admin.display(description=gettext_lazy("why it waits"))
-    def doing(self, row: Any) -> str:
-        return str(row.doing)
+    @admin.display(description=gettext_lazy("why it waits, or what went wrong"))
+    def situation(self, row: Any) -> str:
+        if row.status != Status.FAILED:
+            return str(row.situation_text)
+        return format_html('<span class="workflows-error">{}</span>', row.situation_text)
 
     @admin.display(description=gettext_lazy("duration"))
     def duration(self, row: Any) -> str:
         return str(row.duration_text)
-
-    @admin.display(description=gettext_lazy("error"))
-    def error_in_brief(self, row: Any) -> str:
-        return str(row.error_text)
 
     # the page
 

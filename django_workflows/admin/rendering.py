@@ -22,6 +22,9 @@ from django_workflows.models.fields import Undecodable
 MOST_CHARACTERS = 50_000
 LINE = 120
 
+_SECOND = timedelta(seconds=1)
+_EXACT = 10 * _SECOND  # what takes longer is told without milliseconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
@@ -91,7 +94,8 @@ def took(start: datetime | None, end: datetime | None) -> str:
     """How long something has taken; nothing when it has not begun."""
     if start is None or end is None:
         return ""
-    return format_duration(max(end - start, timedelta(0)))
+    duration = max(end - start, timedelta(0))
+    return format_duration(duration if duration < _EXACT else duration // _SECOND * _SECOND)
 
 
 def tags_of(tags: Any) -> str:

@@ -73,11 +73,18 @@ class ReasonForm(ActionForm):
     reason = forms.CharField(label=gettext_lazy("Reason:"), required=False, max_length=500)
 
 
+class DataField(forms.JSONField):
+    """JSON, or nothing at all."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class SignalForm(forms.Form):
     """A message to one execution."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
-    payload = forms.JSONField(
+    payload = DataField(
         label=gettext_lazy("Data (JSON)"), required=False, widget=forms.Textarea(attrs={"rows": 3, "cols": 60})
     )
 

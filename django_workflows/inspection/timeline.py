@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 
 from django_workflows import conf
 from django_workflows.exceptions import ExecutionNotFound, WorkflowsError
 from django_workflows.inspection import titles
-from django_workflows.models import OPEN_STEPS, Event, Execution, Signal, StepKind, StepResult, StepStatus
+from django_workflows.models import OPEN_STEPS, Event, EventType, Execution, Signal, StepKind, StepResult, StepStatus
 
 # `history()` without a limit gives at most so many; an execution has at most MAX_STEPS journal rows in a generation.
 MOST = 10_000
@@ -25,6 +25,7 @@ MOST = 10_000
 # On SQLite the times of one instant may be stored with three or six digits, and compare unequal as texts.
 _SLACK = timedelta(milliseconds=1)
 _SPARE = 50
+_AHEAD = timedelta(seconds=1)
 
 
 class InvalidPosition(WorkflowsError, ValueError):
@@ -152,19 +153,37 @@ def _item(position: Position, type: str, name: str, title: str, data: Mapping[st
 
 def _own(id: UUID, page: Page) -> Iterator[Found]:
     """What the execution's own columns tell: created, started, and how it ended."""
-    columns = ("id", "created_at", "started_at", "completed_at", "status", "workflow", "reason", "error")
+    columns = ("id", "created_at", "started_at", "completed_at", "status", "reason", "error")
     row = Execution.objects.using(conf.database()).filter(pk=id).values(*columns).first()
     if row is None:
         raise ExecutionNotFound(f"There is no execution {id}.")
     ending = {"reason": row["reason"], "error": row["error"]}
     moments: tuple[tuple[datetime | None, int, str, dict[str, Any]], ...] = (
-        (row["created_at"], 0, "created", {"workflow": row["workflow"]}),
+        (row["created_at"], 0, "created", {}),
         (row["started_at"], 1, "started", {}),
-        (row["completed_at"], 9, row["status"], {name: value for name, value in ending.items() if value}),
+        (_end(id, row["completed_at"]), 9, row["status"], {name: value for name, value in ending.items() if value}),
     )
     for time, rank, name, data in moments:
         if time is not None and page.wants(position := Position(time, rank, row["id"])):
             yield _item(position, "lifecycle", name, titles.of_lifecycle(name), data)
+
+
+def _end(id: UUID, completed_at: datetime | None) -> datetime | None:
+    """When it ended, and not before what its last turn recorded.
+
+    A turn's estimate of the database's clock runs ahead by up to a round trip; the end is timed by the commit.
+    """
+    if completed_at is None:
+        return None
+    steps = StepResult.objects.using(conf.database()).filter(execution_id=id, completed_at__gt=completed_at)
+    errors = Event.objects.using(conf.database()).filter(
+        execution_id=id, created_at__gt=completed_at, type=EventType.ERROR
+    )
+    late = (
+        steps.filter(completed_at__lt=completed_at + _AHEAD).aggregate(last=Max("completed_at"))["last"],
+        errors.filter(created_at__lt=completed_at + _AHEAD).aggregate(last=Max("created_at"))["last"],
+    )
+    return max((moment for moment in late if moment is not None), default=completed_at)
 
 
 def _events(id: UUID, page: Page) -> Iterator[Found]:

@@ -10,7 +10,9 @@ from django.core.management.base import OutputWrapper
 from django.core.management.color import Style
 
 from django_workflows.management.plain import to_json
-from django_workflows.management.tables import clean, table
+from django_workflows.management.tables import clean, cut, table
+
+MOST_COLUMNS = 2_000  # of one value; --json gives the whole
 
 _STYLES = {"failed": "ERROR", "completed": "SUCCESS", "paused": "WARNING", "rolling_back": "WARNING"}
 
@@ -41,7 +43,7 @@ class Output:
         known = [(name, value) for name, value in facts if value not in (None, "", {}, [])]
         width = max((len(name) for name, _ in known), default=0)
         for name, value in known:
-            self.stream.write(f"{name:<{width}}  {clean(value)}")
+            self.stream.write(f"{name:<{width}}  {cut(clean(value), MOST_COLUMNS)}")
 
     def status(self, status: str) -> str:
         """A status in the colour of its kind."""

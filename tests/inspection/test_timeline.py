@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from django_workflows import Context, Retry, current_step, step, workflow
 from django_workflows.exceptions import ExecutionNotFound
-from django_workflows.inspection import HistoryItem, door, history, recent, timeline
+from django_workflows.inspection import HistoryItem, door, history, recent, timeline, why_waiting
 from django_workflows.inspection.timeline import InvalidPosition
 from django_workflows.models import EventType, Execution, Status, StepKind, StepStatus
 from tests.factories import ERROR, damage, make_execution, make_log, make_signal, make_step, make_wait
@@ -196,6 +197,43 @@ def test_steps_that_took_no_time_are_told_once() -> None:
     make_step(execution, "order.paid", kind=StepKind.SEND)
 
     assert titles(execution)[2:] == ["Recorded now", "Sent order.paid"]
+
+
+@step(name="history_reserve", retry=Retry(max_attempts=3, initial_interval=0))
+def history_reserve(order_id: int) -> int:
+    if current_step().attempt == 1:
+        raise ValueError("shelf is empty")
+    return order_id
+
+
+@workflow(name="history_order")
+def history_order(ctx: Context, order_id: int) -> str:
+    ctx.do(history_reserve, order_id)
+    message = ctx.wait_for_signal("approved", timeout="3 days")
+    return message.data if message else "nobody"
+
+
+def test_what_the_engine_writes_reads_as_a_story(settings: Any) -> None:
+    """OBS-02"""
+    settings.WORKFLOWS = {"EAGER": True}
+
+    execution = history_order.start(order_id=42)
+    row = Execution.objects.get(pk=execution.id)
+    assert why_waiting(row).startswith("waiting for signal approved until ")
+    execution.signal("approved", "ada")
+    execution.refresh_from_db()
+
+    assert execution.status == Status.COMPLETED
+    told = [item["title"] for item in execution.history()]
+    assert told[0] == "Created"
+    assert told[-1] == "Completed"
+    story = [
+        "Step history_reserve: attempt 1 failed: ValueError",
+        "Step history_reserve succeeded, after 2 attempts",
+        "Waits for the signal approved",
+        "Got the signal approved",
+    ]
+    assert [title for title in told if title in story] == story
 
 
 def test_the_door_gives_dicts() -> None:
