@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
+from django_workflows import checks as checks  # registered by being imported
 from django_workflows import client, conf, inspection, operations
 from django_workflows.authoring.doors import doors as authoring
 from django_workflows.engine import announcing

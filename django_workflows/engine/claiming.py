@@ -68,7 +68,8 @@ PEEK = """
 WITH place(queue, priority) AS (VALUES {places})
 SELECT place.queue, place.priority, (
     SELECT e.wake_at FROM django_workflows_execution e
-    WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at IS NOT NULL {suspects}
+    WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at IS NOT NULL AND e.requested = ''
+    AND e.status IN ('pending', 'waiting', 'running') {suspects}
     ORDER BY e.wake_at LIMIT 1
 ), (SELECT 1 FROM django_workflows_execution WHERE requested > '' LIMIT 1), (
     SELECT 1 FROM django_workflows_event

@@ -31,7 +31,7 @@ _STATUS_AFTER = {
     End.SUSPEND: Status.WAITING,
     End.COMPLETE: Status.COMPLETED,
     End.FAIL: Status.FAILED,
-    End.CANCEL: Status.CANCELLED,
+    End.CANCEL: Status.PENDING,
     End.PAUSE: Status.PAUSED,
     End.RENEW: Status.PENDING,
     End.RELEASE: Status.PENDING,
@@ -180,7 +180,7 @@ def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: da
         moved = row.inbox != write.seen_inbox and not ending.only_children
         if moved or (ending.children and not awaiting):
             wake_at = now
-    elif ending.end in {End.RENEW, End.RELEASE}:
+    elif ending.end in {End.RENEW, End.RELEASE, End.CANCEL}:
         wake_at = ending.deadline or now
     elif ending.end is not End.PAUSE:
         wake_at = None
@@ -188,13 +188,13 @@ def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: da
         status = Status.PAUSED
     if status == Status.PAUSED:
         wake_at = None
-    keeps_request = row.requested == "cancel" and status not in FINISHED
+    cancels = ending.end is End.CANCEL or (row.requested == "cancel" and status not in FINISHED)
     return (
         write.execution_id,
         status.value,
         wake_at,
         awaiting,
-        row.requested if keeps_request else "",
+        "cancel" if cancels else "",
         ending.reason if ending.reason or status is not Status.PAUSED else None,
         ending.output,
         ending.error,

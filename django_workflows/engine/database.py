@@ -216,7 +216,7 @@ def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
     def once() -> T:
         nonlocal at_commit
         at_commit = False
-        with writing(dialect_of(connections[alias])), transaction.atomic(using=alias):
+        with _turn_to_write(alias), transaction.atomic(using=alias):
             with connections[alias].cursor() as cursor:
                 result = work(cursor)
             at_commit = True
@@ -226,8 +226,14 @@ def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
 
 
 def _in_autocommit(alias: str, work: Callable[[CursorWrapper], T]) -> T:
-    with writing(dialect_of(connections[alias])), connections[alias].cursor() as cursor:
+    with _turn_to_write(alias), connections[alias].cursor() as cursor:
         return work(cursor)
+
+
+def _turn_to_write(alias: str) -> contextlib.AbstractContextManager[None]:
+    """None inside a transaction: it holds SQLite's lock or will, and waiting for ours as well would be a deadlock."""
+    connection = connections[alias]
+    return contextlib.nullcontext() if connection.in_atomic_block else writing(dialect_of(connection))
 
 
 def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool]) -> T:

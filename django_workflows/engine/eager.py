@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db import connections
-
 from django_workflows import conf
 from django_workflows.clock import DatabaseNow
 from django_workflows.engine import dispatching, verbs
-from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.inline import InlineDriver
 from django_workflows.models import Execution, Signal, Status
 
@@ -26,8 +23,8 @@ class EagerDriver:
         family = {execution_id}
         while due := self._due(driver.alias, family):
             progress = [driver.turn(id) for id in due]
-            carried_out = self._carry_out(driver.alias)
-            if not any(progress) and not carried_out:
+            self._carry_out(driver.alias)
+            if not any(progress):
                 return
             family.update(due)
 
@@ -48,8 +45,6 @@ class EagerDriver:
         mine, children = due.filter(id__in=ids), due.filter(parent_id__in=ids)
         return [*mine.values_list("id", flat=True)[:BATCH], *children.values_list("id", flat=True)[:BATCH]]
 
-    def _carry_out(self, alias: str) -> bool:
-        dialect = dialect_of(connections[alias])
-        if not Execution.objects.using(alias).filter(requested__gt="").exists():
-            return False
-        return bool(transact(alias, lambda cursor: verbs.carry_out(cursor, dialect)))
+    def _carry_out(self, alias: str) -> None:
+        if Execution.objects.using(alias).filter(requested__gt="").exists():
+            verbs.carry_out_all(alias)

@@ -17,7 +17,6 @@ logger = logging.getLogger("django_workflows")
 _SIGNALS: dict[End, Signal] = {
     End.COMPLETE: signals.execution_completed,
     End.FAIL: signals.execution_failed,
-    End.CANCEL: signals.execution_cancelled,
     End.PAUSE: signals.execution_paused,
 }
 

@@ -149,7 +149,8 @@ class Pump:
 
     def stop(self, grace: float) -> None:
         """Claim no more; after `grace` seconds give back what is still held."""
-        self._stop_by = monotonic() + grace
+        stop_by = monotonic() + grace
+        self._stop_by = stop_by if self._stop_by is None else min(self._stop_by, stop_by)
         self._bell.set()
 
     # the cycle
@@ -244,7 +245,8 @@ class Pump:
             self._reporter.ended(turn, write.ending, len(write.entries))
         if write.ending is not None or turn.abandoned:
             self._release(turn)
-        if write.children or write.signals or write.cancelled or (write.ending is not None and write.parent_id):
+        cancels = write.ending is not None and write.ending.end is End.CANCEL
+        if write.children or write.signals or write.cancelled or cancels or (write.ending and write.parent_id):
             self.wake_up("")
             self._watch.wake_others(write, self._queues, busy=self.crew.free() == (0, 0))
 
@@ -451,12 +453,17 @@ class Pump:
             self._bell.set()
 
     def _give_back(self) -> None:
-        """The grace is over: bodies still running lose their claims; somebody else does them again."""
-        if self._held:
-            logger.warning("Giving back %d executions whose steps did not end in time.", len(self._held))
-        for turn in list(self._held.values()):
-            turn.abandon()
+        """The grace is over: bodies still running lose their claims, and somebody else does them again."""
+        held = list(self._held.values())
+        if held:
+            logger.warning("Giving back %d executions whose steps did not end in time.", len(held))
+        for turn in held:
+            turn.show_long_bodies(monotonic())  # these attempts are lost, and are counted by their rows
+            self._urgent.append(turn)
         try:
+            self._commit()
+            for turn in held:
+                turn.abandon()
             single(self.alias, lambda cursor: claiming.release_all(cursor, self.dialect, [self.worker], crashed=False))
-        except UNREACHABLE:
-            logger.warning("The database is away: what this worker held is free when its leases expire.")
+        except UNREACHABLE as error:
+            logger.warning("The database cannot be reached (%s); what is held is free when its lease ends.", error)

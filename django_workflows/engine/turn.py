@@ -267,7 +267,7 @@ class Turn:
     def set_ending(self, ending: Ending) -> None:
         """The last write. What is still open is closed, unless a later turn may need it."""
         with self.changed:
-            if ending.end in {End.COMPLETE, End.CANCEL, End.RENEW}:
+            if ending.end in {End.COMPLETE, End.RENEW}:
                 for entry in [entry for entry in self.journal if not entry.is_final]:
                     self.settle(entry, "skipped")
             self._write.ending = ending

@@ -64,7 +64,8 @@ class End(enum.Enum):
 
     @property
     def is_final(self) -> bool:
-        return self in {End.COMPLETE, End.FAIL, End.CANCEL}
+        """Whether the execution is finished by it. A cancel is only requested: whoever carries out verbs ends it."""
+        return self in {End.COMPLETE, End.FAIL}
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,7 +161,8 @@ CHECKS = (
 
 def _served(patient: Patient, rows: symptoms.Executions) -> symptoms.Executions:
     """Where no worker is at all, that is told once, and not for each execution."""
-    return rows.filter(queue__in=staffing.staff(patient).queues)
+    staff = staffing.staff(patient)
+    return rows if staff.serves_queue(staffing.EVERY_QUEUE) else rows.filter(queue__in=staff.queues)
 
 
 def _unserved(patient: Patient) -> Iterator[Finding]:
@@ -171,7 +172,7 @@ def _unserved(patient: Patient) -> Iterator[Finding]:
         if staff.serves(demand):
             continue
         number = f"{demand.count} execution{'s' if demand.count > 1 else ''} of {demand.workflow}"
-        if demand.queue not in staff.queues:
+        if not staff.serves_queue(demand.queue):
             problem = f"no live worker serves the queue {demand.queue!r}, where {number} can go on."
             remedy = f"Start one: manage.py runworkflows --queue {demand.queue}."
         else:

@@ -14,6 +14,8 @@ from django_workflows.inspection.surroundings import gone_after
 from django_workflows.inspection.symptoms import Patient
 from django_workflows.models import Status, Worker
 
+EVERY_QUEUE = "*"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
@@ -33,7 +35,11 @@ class Staff:
     queues: frozenset[str]
 
     def serves(self, demand: Demand) -> bool:
-        return (demand.queue, demand.workflow, demand.version) in self.served
+        places = (demand.queue, EVERY_QUEUE)
+        return any((queue, demand.workflow, demand.version) in self.served for queue in places)
+
+    def serves_queue(self, queue: str) -> bool:
+        return queue in self.queues or EVERY_QUEUE in self.queues
 
 
 def staff(patient: Patient) -> Staff:
@@ -43,11 +49,16 @@ def staff(patient: Patient) -> Staff:
     served = {
         (queue, workflow, version)
         for worker in alive
-        for queue in worker.queues
+        for queue in _queues(worker)
         for workflow, versions in worker.workflows.items()
         for version in _versions(versions)
     }
-    return Staff(frozenset(served), frozenset(queue for worker in alive for queue in worker.queues))
+    return Staff(frozenset(served), frozenset(queue for worker in alive for queue in _queues(worker)))
+
+
+def _queues(worker: Worker) -> list[str]:
+    """A worker that was given no queue serves all."""
+    return worker.queues or [EVERY_QUEUE]
 
 
 def _versions(versions: Any) -> Iterable[int]:

@@ -54,6 +54,7 @@ class Event(models.Model):
             ),
         )
         indexes = (
+            models.Index(fields=("created_at",), name="workflows_event_created"),
             models.Index(
                 fields=("execution", "created_at"),
                 name="workflows_event_of_execution",
@@ -116,6 +117,7 @@ class Signal(models.Model):
             ),
         )
         indexes = (
+            models.Index(fields=("created_at",), name="workflows_signal_created"),
             models.Index(
                 fields=("execution", "number"),
                 name="workflows_signal_unread",
