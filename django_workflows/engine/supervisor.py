@@ -29,6 +29,7 @@ logger = logging.getLogger("django_workflows")
 MOST_ALONE = 8
 TICK_SECONDS = 0.05
 RESTART_PAUSE = 0.5  # before a worker that died young is replaced
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STARTED_LATE = 30.0  # a worker may take so long to beat for the first time
 
 
@@ -51,22 +52,22 @@ class Supervisor:
         self._children: dict[int, _Child] = {}
         self._keeper_pipe = -1
         self._lifeline_read, self._lifeline_write = os.pipe()
-        self._stopping_since: float | None = None
-        self._terms = 0
-        self._respawn_at = 0.0
+        self._terms = self._obeyed = 0  # requests to stop: received, acted upon
+        self._respawn_at = self._patient_until = 0.0
+        self._looked_at = monotonic()
         self._totals = dict.fromkeys(COUNTERS, 0.0)
         self._forgotten: list[tuple[UUID, int]] = []  # deaths that a new keeper must hear of
         self._drained: set[int] = set()  # places whose worker found nothing left to do
+        self._bereaved = 0  # one-slot workers that died with what they executed
         self._status = 0
 
     def run(self) -> int:
         """The exit status: 0, or that of a worker which could not go on."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, self._on_signal)
-        self._fork_keeper()
-        for index in range(self._processes):
-            self._fork_worker(index)
-        while self._workers():
+        self._replace()
+        while not self._is_finished():
+            self._obey()
             self._reap()
             self._replace()
             self._kill_hanging()
@@ -85,11 +86,28 @@ class Supervisor:
     def _workers(self) -> list[_Child]:
         return [child for child in self._children.values() if child.identity is not None]
 
+    def _missing(self) -> set[int]:
+        """Places of workers that should be there."""
+        present = {child.identity.index for child in self._workers() if child.identity is not None}
+        return set(range(self._processes)) - present - self._drained
+
+    def _is_finished(self) -> bool:
+        return not self._workers() and (self._is_stopping or not (self._missing() or self._bereaved))
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._terms > 0
+
     def _on_signal(self, number: int, frame: Any) -> None:
-        self._terms += 1
-        self._stopping_since = self._stopping_since or monotonic()
-        if self._terms == 1:
+        self._terms += 1  # no more: it may have interrupted anything
+
+    def _obey(self) -> None:
+        """The first request lets workers drain, the second ends them."""
+        if self._terms == self._obeyed:
+            return
+        if not self._obeyed:
             logger.info("stopping   what is in flight gets %g s; once more stops at once", self._options.grace)
+        self._obeyed = self._terms
         for child in self._workers():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGTERM if self._terms == 1 else signal.SIGKILL)
@@ -112,6 +130,7 @@ class Supervisor:
         os.close(write)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._hear_signals()
         Keeper(read, self._memory).run()
         return 0
 
@@ -126,13 +145,20 @@ class Supervisor:
         os.close(self._keeper_pipe)
         worker = WorkerProcess(identity, self._options, self._memory.slot(identity.index), lifeline=self._lifeline_read)
         worker.handle_signals()
+        self._hear_signals()
         return worker.run()
 
+    def _hear_signals(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
     def _fork(self, body: Callable[[], int]) -> int:
+        """`body` calls `_hear_signals()` when the child handles them itself: what comes before that is not lost."""
         for connection in connections.all(initialized_only=True):
             connection.close()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid:
+            self._hear_signals()
             return pid
         status = 1
         try:
@@ -149,8 +175,9 @@ class Supervisor:
     def _tell_keeper(self, id: UUID, kind: int) -> None:
         if kind < 2:
             self._forgotten = [*self._forgotten[-99:], (id, kind)]
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._keeper_pipe, id.bytes + bytes([kind]))
+        if self._keeper_pipe >= 0:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._keeper_pipe, id.bytes + bytes([kind]))
 
     def _reap(self) -> None:
         while True:
@@ -166,44 +193,60 @@ class Supervisor:
     def _bury(self, child: _Child, code: int) -> None:
         if child.identity is None:
             os.close(self._keeper_pipe)
-            if self._workers() and self._stopping_since is None:
-                logger.warning("keeper     process %d is gone (%d); starting another", child.pid, code)
-                self._fork_keeper()
+            self._keeper_pipe = -1
+            self._pause_after(child)
+            logger.warning("keeper     process %d is gone (%d); starting another", child.pid, code)
             return
         slot = self._memory.slot(child.identity.index)
         for name in COUNTERS:
             self._totals[name] += slot.get(name)
         slot.clear()
         by_accident = code != 0 and self._terms < 2
-        if code == 0:
-            self._drained.add(child.identity.index)
         self._tell_keeper(child.identity.id, int(by_accident))
         if by_accident:
             what = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
             logger.warning("died       worker process %d, %s; its executions are released", child.pid, what)
-            if monotonic() - child.born < RESTART_PAUSE:
-                self._respawn_at = monotonic() + RESTART_PAUSE
+            self._pause_after(child)
+            self._bereaved += child.identity.alone
+        elif child.identity.alone:
+            self._drained.clear()  # what goes on after a step that was run alone may be for the others
+        elif self._options.until_idle is not None:
+            self._drained.add(child.identity.index)
+
+    def _pause_after(self, child: _Child) -> None:
+        if monotonic() - child.born < RESTART_PAUSE:
+            self._respawn_at = monotonic() + RESTART_PAUSE
 
     def _replace(self) -> None:
-        """Fork what is missing: workers that died, and one-slot workers for executions that killed theirs."""
-        if self._stopping_since is not None or monotonic() < self._respawn_at:
+        """Fork what is missing: the keeper, workers that died, one-slot workers for executions that killed theirs."""
+        if monotonic() < self._respawn_at:
             return
-        present = {child.identity.index for child in self._workers() if child.identity is not None}
-        for index in set(range(self._processes)) - present - self._drained:
+        if self._keeper_pipe < 0:
+            self._fork_keeper()
+        if self._is_stopping:
+            return
+        for index in self._missing():
             self._fork_worker(index)
-        alone = {index for index in present if index >= self._processes}
-        wanted = min(int(max((self._memory.slot(i).get("suspects") for i in present), default=0)), self._most_alone)
-        free = [index for index in range(self._processes, self._processes + self._most_alone) if index not in alone]
-        for index in free[: max(wanted - len(alone), 0)]:
+        places = range(self._processes, self._processes + self._most_alone)
+        taken = {child.identity.index for child in self._workers() if child.identity is not None}
+        suspects = max((int(self._memory.slot(index).get("suspects")) for index in taken), default=0)
+        wanted = min(max(suspects, self._bereaved), self._most_alone) - len(taken.intersection(places))
+        for index in [index for index in places if index not in taken][: max(wanted, 0)]:
             self._fork_worker(index, alone=True)
+            self._bereaved = max(self._bereaved - 1, 0)
 
     def _kill_hanging(self) -> None:
         """A worker whose beat has stopped holds the GIL, or was stopped: it is killed, and counts as crashed."""
-        timeout = conf.hang_timeout()
+        timeout, now = conf.hang_timeout(), monotonic()
+        if now - self._looked_at > 1:  # this process was stopped too: give them time to beat again
+            self._patient_until = now + timeout
+        self._looked_at = now
+        if now < self._patient_until:
+            return
         for child in self._workers():
             assert child.identity is not None
             beat = self._memory.slot(child.identity.index).get("beat") or child.born + STARTED_LATE
-            if monotonic() - beat > timeout:
+            if now - beat > timeout:
                 logger.warning("hanging    worker process %d has not beaten for %g s; killing it", child.pid, timeout)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import socket
 import threading
@@ -68,6 +69,7 @@ class WorkerProcess:
         self._lifeline = lifeline
         self._exit_status = 0
         self._ended = threading.Event()
+        self._orders, self._orders_write = os.pipe()
         self._row_at = 0.0
         self.pump = Pump(
             identity.id,
@@ -88,8 +90,7 @@ class WorkerProcess:
     def run(self) -> int:
         """Work until stopped, or drained."""
         self._start_thread(self._beat)
-        if self._lifeline is not None:
-            self._start_thread(self._watch_lifeline)
+        self._start_thread(self._watch_orders)
         listener = self._listen()
         wakeups.subscribe(self.pump.wake_up)
         try:
@@ -103,15 +104,14 @@ class WorkerProcess:
         return self._exit_status
 
     def handle_signals(self) -> None:
-        """SIGTERM drains, a second one stops at once; Ctrl-C is the supervisor's, who passes it on."""
+        """SIGTERM drains; it may come twice, from a service manager too. Ctrl-C is the supervisor's, who passes it on,
+        and who kills when it is told a second time.
+        """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_term)
 
     def _on_term(self, number: int, frame: Any) -> None:
-        if self._ended.is_set() or getattr(self, "_terming", False):
-            os._exit(128 + number)
-        self._terming = True
-        self.pump.stop(self.options.grace)
+        os.write(self._orders_write, b"\0")  # no more: it may have interrupted somebody who holds a lock
 
     def _on_exit(self, error: BaseException) -> None:
         """A step called `sys.exit()`: the process ends in order, and its executions are taken up by others."""
@@ -128,10 +128,16 @@ class WorkerProcess:
             self.slot.set("beat", monotonic())
             self._ended.wait(BEAT_SECONDS)
 
-    def _watch_lifeline(self) -> None:
-        """The supervisor's end of the pipe closes when it is gone: nobody extends leases any more."""
-        assert self._lifeline is not None
-        os.read(self._lifeline, 1)
+    def _watch_orders(self) -> None:
+        """Wait for SIGTERM, and for the supervisor's end of the lifeline to close: then nobody extends leases."""
+        sources = [source for source in (self._orders, self._lifeline) if source is not None]
+        while True:
+            readable, _, _ = select.select(sources, [], [])
+            if self._orders in readable:
+                os.read(self._orders, 1)
+                self.pump.stop(self.options.grace)
+            if self._lifeline in readable:
+                break
         if not self._ended.is_set():
             logger.warning("The supervisor is gone; worker %d ends.", os.getpid())
             self.pump.stop(min(self.options.grace, conf.lease() / 2))

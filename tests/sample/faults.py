@@ -1,0 +1,166 @@
+"""Workflows that do what should not be done, and steps that use the database."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+
+from django_workflows import Context, Retry, current_step, step, workflow
+from tests.sample.ledger import here
+
+ANTIDOTE = "antidote"  # a gate: once open, what is broken is mended
+
+# Unlike `ctypes.CDLL` it keeps the GIL while it calls.
+_holding_the_gil = ctypes.PyDLL(None)
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+# long bodies
+
+
+@step
+def sample_take(label: str, seconds: float) -> str:
+    here().enter(label)
+    time.sleep(seconds)
+    return label
+
+
+@step
+def sample_hold_the_gil(label: str, seconds: int) -> str:
+    here().enter(label)
+    if not here().is_open(ANTIDOTE):
+        _holding_the_gil.sleep(seconds)
+    return label
+
+
+@step
+async def sample_block_the_loop(label: str, seconds: float) -> str:
+    here().enter(label)
+    time.sleep(seconds)  # it is the fault
+    return label
+
+
+# ends of the process
+
+
+@step
+def sample_kill(label: str) -> str:
+    """Kill the process, unless the antidote is there; the first time only when the gate `label` is open."""
+    if here().enter(label).attempt == 1:
+        here().pass_gate(label)
+    if not here().is_open(ANTIDOTE):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return label
+
+
+@step
+def sample_exit(label: str) -> str:
+    here().enter(label)
+    if not here().is_open(ANTIDOTE):
+        sys.exit(1)
+    return label
+
+
+@workflow
+def sample_poison(ctx: Context, label: str) -> str:
+    return ctx.do(sample_kill, label)
+
+
+@workflow
+def sample_innocent(ctx: Context, label: str) -> list[str]:
+    """Two steps that take a while, one attempt each, so that a lost one must not count."""
+    once = sample_take.using(retry=Retry(max_attempts=1))
+    return [ctx.do(once, f"{label}-{number}", 0.2) for number in range(2)]
+
+
+# the database
+
+
+@step(atomic=True)
+def sample_count(label: str) -> None:
+    """An effect in the database itself: a second one would violate a constraint."""
+    Group.objects.create(name=label)
+
+
+@step(atomic=True)
+def sample_count_at_gate(label: str) -> None:
+    call = here().enter(label)
+    Group.objects.create(name=f"{label}-{call.attempt}")
+    here().pass_gate(f"{label}-{call.attempt}")
+
+
+@step
+def sample_query_at_gate(label: str) -> int:
+    """Use the database, and wait with the connection open."""
+    here().enter(label)
+    count = Group.objects.count()
+    here().pass_gate(label)
+    return count + Group.objects.count()
+
+
+@step(retry=Retry(max_attempts=1))
+def sample_leave_open(how: str) -> str:
+    """Leave a transaction open, with a row that nobody may ever see."""
+    if how == "atomic":
+        transaction.atomic().__enter__()
+    else:
+        transaction.set_autocommit(False)
+    Group.objects.create(name=f"left-{how}")
+    return how
+
+
+@step
+def sample_break_connection(label: str) -> str:
+    """Break the connection under Django's feet; the second attempt finds a new one."""
+    here().enter(label)
+    if current_step().attempt == 1:
+        connection.ensure_connection()
+        connection.connection.close()
+    Group.objects.create(name=label)
+    return label
+
+
+@workflow
+def sample_database_user(ctx: Context, label: str) -> str:
+    ctx.do(sample_break_connection, label)
+    return label
+
+
+# a zombie's late writes
+
+
+@step
+def sample_pass_as(label: str) -> str:
+    """The first attempt waits at a gate; later ones pass."""
+    if here().enter(label).attempt == 1:
+        here().pass_gate(label)
+    return label
+
+
+@workflow
+def sample_zombie(ctx: Context, label: str, then: str) -> str:
+    """A step, then what a zombie would try to write after it."""
+    ctx.do(sample_pass_as, label)
+    if then == "child":
+        ctx.run("sample_child", 1)
+    elif then == "sleep":
+        ctx.sleep(0.01)
+    elif then == "signal":
+        ctx.wait_for_signal("go")
+    elif then == "event":
+        ctx.send_event("sample.zombie", {"label": label})
+    elif then == "failure":
+        raise ValueError(label)
+    elif then == "atomic":
+        ctx.do(sample_count, label)
+    return label
