@@ -32,6 +32,7 @@ class Handles:
             queue=plan.queue,
             priority=plan.priority,
             parent_close=plan.parent_close,
+            parent_id=plan.parent,
             created_at=created_at,
             updated_at=created_at,
             wake_at=wake_at,

@@ -101,12 +101,18 @@ class Starter:
         wake_at, when = self._moment(timedelta(0))
         deadline, until = self._moment(plan.timeout)
         expires_at, latest = self._moment(plan.ttl)
-        tags = self.dialect.as_json("%s")
+        parent = [] if plan.parent is None else [store(self.dialect, plan.parent)]
         text = text.format(
-            now=self.dialect.now(), wake_at=wake_at, deadline=deadline, expires_at=expires_at, tags=tags, **pieces
+            now=self.dialect.now(),
+            wake_at=wake_at,
+            deadline=deadline,
+            expires_at=expires_at,
+            tags=self.dialect.as_json("%s"),
+            parent_id="%s" if parent else "NULL",
+            **pieces,
         )
         constants = [plan.workflow, plan.version, plan.queue, plan.priority, plan.tags_text, plan.parent_close]
-        return text, [*when, *until, *latest, *constants]
+        return text, [*when, *until, *latest, *constants, *parent]
 
     def _moment(self, after: timedelta | None) -> tuple[str, list[Any]]:
         """SQL for `after` the start time, which is now, delayed, or `start_at` unless that has passed."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -48,6 +48,9 @@ class Locked:
     inbox: int
 
 
+NEWBORN = Locked(claim=0, status=Status.PENDING, requested="", inbox=0)  # a child that this transaction inserts
+
+
 def store(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> tuple[list[Receipt], datetime]:
     """Store what may be stored; a receipt for each write, and the database's time. Inside one transaction."""
     rows, now = lock(cursor, dialect, _touched(writes))
@@ -55,8 +58,9 @@ def store(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> t
     receipts = [judge(write, rows, absent) for write in writes]
     stored = [write for write, receipt in zip(writes, receipts, strict=True) if receipt.verdict is Verdict.STORED]
     if stored:
+        _mark_cancelled(stored, rows)
         _store_journal(cursor, dialect, stored, rows)
-        _store_messages(cursor, dialect, stored)
+        _store_messages(cursor, dialect, stored, now)
         _store_executions(cursor, dialect, stored, rows, now)
         _notify_parents(cursor, dialect, stored)
         _deliver_signals(cursor, dialect, stored, rows)
@@ -117,6 +121,13 @@ def judge(write: Write, rows: dict[UUID, Locked], absent: set[UUID]) -> Receipt:
     return Receipt(verdict=Verdict.STORED, inbox=row.inbox, requested=row.requested)
 
 
+def _mark_cancelled(writes: list[Write], rows: dict[UUID, Locked]) -> None:
+    """What one write asks the end of may end its own turn in this very commit: that must not take the request back."""
+    for id in (id for write in writes for id in write.cancelled):
+        if id in rows:
+            rows[id] = replace(rows[id], requested="cancel")
+
+
 def _store_journal(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked]) -> None:
     entries = []
     for write in writes:
@@ -131,10 +142,10 @@ def _store_journal(cursor: CursorWrapper, dialect: Dialect, writes: list[Write],
         cursor.execute(statements.FORGET_STEPS.format(among=among), parameters)
 
 
-def _store_messages(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]) -> None:
-    if children := [statements.execution_row(child) for write in writes for child in write.children]:
+def _store_messages(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], now: datetime) -> None:
+    if children := [statements.execution_row(child, now) for write in writes for child in write.children]:
         statements.run(cursor, dialect, statements.INSERT_CHILDREN, statements.CHILD_COLUMNS, children)
-    if events := [statements.event_row(event) for write in writes for event in write.events]:
+    if events := [statements.event_row(event, now) for write in writes for event in write.events]:
         statements.run(cursor, dialect, statements.INSERT_EVENTS, statements.EVENT_COLUMNS, events)
     if cancelled := [id for write in writes for id in write.cancelled]:
         among, parameters = dialect.among(cancelled)
@@ -202,9 +213,14 @@ def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: da
         ending.input,
         ending.current_step,
         write.generation + (ending.end is End.RENEW),
-        now if status in FINISHED else None,
+        _latest(write, now) if status in FINISHED else None,
         ending.end is not End.RELEASE,
     )
+
+
+def _latest(write: Write, now: datetime) -> datetime:
+    """The end of an execution: a turn's clock may run ahead of the database's by a round trip."""
+    return max([now, *(entry.completed_at for entry in write.entries.values() if entry.completed_at is not None)])
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:
@@ -225,10 +241,12 @@ def tell_parents(cursor: CursorWrapper, dialect: Dialect, counts: Counter[UUID])
 
 def _deliver_signals(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked]) -> None:
     """Number the messages by the inbox of their (locked) targets; one to nobody is dropped."""
+    born = {child.id: NEWBORN for write in writes for child in write.children}
+    targets = {**born, **rows}
     numbers: Counter[UUID] = Counter()
     signals = []
     for signal in (signal for write in writes for signal in write.signals):
-        if (target := rows.get(signal.execution_id)) is None or target.status in FINISHED:
+        if (target := targets.get(signal.execution_id)) is None or target.status in FINISHED:
             continue
         numbers[signal.execution_id] += 1
         signals.append(statements.signal_row(signal, target.inbox + numbers[signal.execution_id]))
