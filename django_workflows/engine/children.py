@@ -60,7 +60,8 @@ def _execution(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any
     assert entry.child_id is not None
     assert entry.input is not None
     options, defaults = definition.start_options, definition.options
-    start = options.start_at or turn.after(parse_duration(options.delay or 0))
+    delay = parse_duration(options.delay or 0)
+    start = options.start_at or turn.after(delay)
     timeout = options.timeout if options.timeout is not None else defaults.timeout
     deadline = None if timeout is None else start + parse_duration(timeout)
     expires = None if options.ttl is None else start + parse_duration(options.ttl)
@@ -74,10 +75,9 @@ def _execution(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any
         tags=codec.encode(dict(options.tags)) if options.tags else None,
         parent_id=turn.claimed.id,
         parent_close=options.parent_close,
-        wake_at=start,
+        wake_at=start if options.start_at or delay else None,
         deadline=deadline,
         expires_at=expires,
-        created_at=turn.now(),
     )
 
 

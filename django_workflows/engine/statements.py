@@ -8,6 +8,7 @@ of values (`Dialect.table`), `{among}` a condition on ids, `{now}` the database'
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
@@ -142,7 +143,7 @@ ON CONFLICT (id) DO NOTHING
 """
 
 
-def execution_row(child: NewExecution) -> tuple[Any, ...]:
+def execution_row(child: NewExecution, now: datetime) -> tuple[Any, ...]:
     return (
         child.id,
         child.workflow,
@@ -153,10 +154,10 @@ def execution_row(child: NewExecution) -> tuple[Any, ...]:
         child.tags,
         child.parent_id,
         child.parent_close,
-        child.wake_at,
+        child.wake_at or now,
         child.deadline,
         child.expires_at,
-        child.created_at,
+        now,
     )
 
 
@@ -179,7 +180,7 @@ ON CONFLICT DO NOTHING
 """
 
 
-def event_row(event: NewEvent) -> tuple[Any, ...]:
+def event_row(event: NewEvent, now: datetime) -> tuple[Any, ...]:
     return (
         event.id,
         event.type,
@@ -187,7 +188,7 @@ def event_row(event: NewEvent) -> tuple[Any, ...]:
         event.execution_id,
         event.data,
         event.event_id,
-        None if event.execution_id else event.created_at,
+        None if event.execution_id else now,
         event.created_at,
     )
 

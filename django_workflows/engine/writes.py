@@ -12,7 +12,7 @@ from django_workflows.engine.journal import Entry
 
 
 class NewExecution(msgspec.Struct, frozen=True, kw_only=True):
-    """A child to be started. Times count from the commit's clock."""
+    """A child to be started, at once unless `wake_at` says when."""
 
     id: UUID
     workflow: str
@@ -23,10 +23,9 @@ class NewExecution(msgspec.Struct, frozen=True, kw_only=True):
     tags: str | None
     parent_id: UUID
     parent_close: str
-    wake_at: datetime
+    wake_at: datetime | None
     deadline: datetime | None
     expires_at: datetime | None
-    created_at: datetime
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
