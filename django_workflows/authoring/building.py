@@ -14,8 +14,10 @@ from django_workflows.authoring.definitions import StepDefinition, WorkflowDefin
 from django_workflows.authoring.doors import Duration
 from django_workflows.authoring.names import check_input_name
 from django_workflows.authoring.registry import registry
-from django_workflows.exceptions import ContextMisuse, UnknownWorkflow
+from django_workflows.exceptions import ContextMisuse, InvalidInput, UnknownWorkflow
 from django_workflows.expressions.durations import parse_duration
+
+MATCH_LENGTH = 500  # of the keys, in their column
 
 
 def do(first: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> commands.DoStep:
@@ -93,9 +95,19 @@ def wait_for_event(
     args: tuple[str, ...], match: Mapping[str, Any] | None, timeout: Duration | None, lookback: Duration | None
 ) -> commands.WaitForEvent:
     label, name = _wait(args)
-    if match is not None and not isinstance(match, Mapping):
-        raise ContextMisuse("match={…} is a dict of (dotted) keys of the event's data and the values they must have.")
+    _check_match({} if match is None else match)
     return commands.WaitForEvent(name, label, dict(match or {}), _timeout(timeout), _timeout(lookback))
+
+
+def _check_match(match: Any) -> None:
+    if not isinstance(match, Mapping):
+        raise ContextMisuse("match={…} is a dict of (dotted) keys of the event's data and the values they must have.")
+    for key in match:
+        check_input_name("match", key)
+        if "," in key:
+            raise InvalidInput({"match": [f"{key!r}: a key must not contain a comma."]})
+    if len(",".join(match)) > MATCH_LENGTH:
+        raise InvalidInput({"match": [f"Its keys must have at most {MATCH_LENGTH} characters together."]})
 
 
 def child(workflow: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, wait: bool) -> commands.StartChild:

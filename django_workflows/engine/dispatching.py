@@ -7,21 +7,24 @@ matches none of them a few index probes. A delivery is a message in the inbox of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows import codec
+from django_workflows import clock, codec
 from django_workflows.engine import statements
 from django_workflows.engine.committing import Locked, lock
 from django_workflows.engine.database import Dialect, dialect_of, read_uuid, store, transact
 from django_workflows.engine.loading import Unread, read_unread
 from django_workflows.models import FINISHED
+
+logger = logging.getLogger("django_workflows")
 
 MOST_DELIVERIES = 500  # of one event in one transaction
 MISSING = object()
@@ -34,6 +37,15 @@ class Published:
     id: UUID
     name: str
     data: str | None
+    created_at: datetime
+
+    def value(self) -> Any:
+        """Its data, or `MISSING` when nobody can read what is stored."""
+        try:
+            return None if self.data is None else codec.decode(self.data)
+        except ValueError:
+            logger.error("The data of event %s (%s) cannot be read; nobody gets it.", self.id, self.name)
+            return MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class OpenWait:
 
 
 UNDISPATCHED = """
-SELECT id, name, data FROM django_workflows_event
+SELECT id, name, data, created_at FROM django_workflows_event
 WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now}
 ORDER BY deliver_at LIMIT %s {lock}
 """
@@ -66,6 +78,10 @@ AND s.match_hash = %s AND (s.deadline IS NULL OR s.deadline > {now}) AND e.compl
 AND NOT EXISTS (
     SELECT 1 FROM django_workflows_signal g WHERE g.execution_id = s.execution_id AND g.event_id = %s
 )
+AND NOT EXISTS (
+    SELECT 1 FROM django_workflows_signal g
+    WHERE g.execution_id = s.execution_id AND g.consumed_at IS NULL AND g.step_key = s.key
+)
 ORDER BY s.execution_id, s.seq LIMIT %s
 """
 
@@ -77,21 +93,30 @@ WHERE execution_id {among} AND key = %s AND superseded = 0 AND status = 'schedul
 """
 
 DELIVERY_COLUMNS = statements.columns(
-    id="uuid", execution_id="uuid", number="int", name="text", data="text", event_id="uuid", step_key="text"
+    id="uuid",
+    execution_id="uuid",
+    number="int",
+    name="text",
+    data="text",
+    event_id="uuid",
+    step_key="text",
+    created_at="timestamptz",
 )
 
 DELIVER = """
 WITH r({columns}) AS ({table})
-INSERT INTO django_workflows_signal ({columns}, created_at)
-SELECT {columns}, {now} FROM r WHERE true
+INSERT INTO django_workflows_signal ({columns})
+SELECT {columns} FROM r WHERE true
 ON CONFLICT DO NOTHING
 """
 
-PUBLISHED_SINCE = """
-SELECT id, name, data FROM django_workflows_event
-WHERE type = 'event' AND execution_id IS NULL AND name = %s AND created_at >= {since} AND deliver_at <= {now}
-ORDER BY created_at LIMIT 1000
+PUBLISHED_BETWEEN = """
+SELECT id, name, data, created_at FROM django_workflows_event
+WHERE type = 'event' AND execution_id IS NULL AND name = %s AND created_at BETWEEN %s AND %s AND deliver_at <= {now}
+AND (created_at, id) > (%s, %s) ORDER BY created_at, id LIMIT 1000
 """
+
+DELIVERED = "SELECT 1 FROM django_workflows_signal WHERE execution_id {among} AND event_id = %s"
 
 
 def keys_of(match: Mapping[str, Any]) -> str:
@@ -123,7 +148,7 @@ def dispatch(alias: str, limit: int = 100) -> int:
 
 def _dispatch(cursor: CursorWrapper, dialect: Dialect, limit: int) -> int:
     cursor.execute(UNDISPATCHED.format(now=dialect.now(), lock=dialect.lock), [limit])
-    events = [Published(read_uuid(id), name, data) for id, name, data in cursor.fetchall()]
+    events = _published(cursor)
     done = [event.id for event in events if _deliver_to_all(cursor, dialect, event)]
     if done:
         among, parameters = dialect.among(done)
@@ -131,10 +156,18 @@ def _dispatch(cursor: CursorWrapper, dialect: Dialect, limit: int) -> int:
     return len(events)
 
 
+def _published(cursor: CursorWrapper) -> list[Published]:
+    events = []
+    for id, name, data, created_at in cursor.fetchall():
+        events.append(Published(read_uuid(id), name, data, clock.parse_sql_time(created_at)))
+    return events
+
+
 def _deliver_to_all(cursor: CursorWrapper, dialect: Dialect, event: Published) -> bool:
     """Deliver to every open wait that matches; False when some are left for the next round."""
-    data = codec.decode(event.data) if event.data is not None else None
     complete = True
+    if (data := event.value()) is MISSING:
+        return True
     for keys in _known_keys(cursor, event.name):
         if (wanted := hash_for(data, keys)) is None:
             continue
@@ -157,17 +190,23 @@ def _known_keys(cursor: CursorWrapper, name: str) -> Iterable[str]:
     return keys
 
 
-def _deliver(cursor: CursorWrapper, dialect: Dialect, event: Published, waits: Sequence[OpenWait]) -> bool:
+def _deliver(
+    cursor: CursorWrapper,
+    dialect: Dialect,
+    event: Published,
+    waits: Sequence[OpenWait],
+    arrived_at: datetime | None = None,
+) -> bool:
     """Put the event into the inboxes of executions that can be locked now; False when one could not."""
     first = {wait.execution_id: wait for wait in reversed(waits)}
     if not first:
         return True
-    rows, _ = lock(cursor, dialect, sorted(first))
+    rows, now = lock(cursor, dialect, sorted(first))
     among, parameters = dialect.among([wait.step_id for wait in first.values()])
     cursor.execute(STILL_OPEN.format(among=among), parameters)
     still_open = {read_uuid(row[0]) for row in cursor.fetchall()}
     deliveries = [
-        (uuid4(), wait.execution_id, rows[id].inbox + 1, event.name, event.data, event.id, wait.key)
+        (uuid4(), id, rows[id].inbox + 1, event.name, event.data, event.id, wait.key, arrived_at or now)
         for id, wait in first.items()
         if _receives(rows.get(id)) and wait.step_id in still_open
     ]
@@ -182,39 +221,55 @@ def _receives(row: Locked | None) -> bool:
     return row is not None and row.status not in FINISHED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lookback:
-    """Delivers the newest event that was published shortly before a wait was stored, unless it was delivered before."""
+    """Delivers to a wait the oldest event of a span that matches and that its execution has not had yet.
+
+    It counts as having arrived when it was published, so that a wait whose time is up at once finds it too.
+    """
 
     alias: str
     execution_id: UUID
     key: str
     name: str
     match: Mapping[str, Any]
-    window: timedelta
+    since: datetime
+    until: datetime
 
     def __call__(self) -> Unread | None:
         dialect = dialect_of(connections[self.alias])
         return transact(self.alias, lambda cursor: self._search(cursor, dialect))
 
     def _search(self, cursor: CursorWrapper, dialect: Dialect) -> Unread | None:
-        since = dialect.now(-self.window.total_seconds())
-        cursor.execute(PUBLISHED_SINCE.format(since=since, now=dialect.now()), [self.name])
         keys, wanted = keys_of(self.match), codec.match_hash(dict(self.match))
-        for id, name, data in cursor.fetchall():
-            event = Published(read_uuid(id), name, data)
-            if hash_for(codec.decode(data) if data is not None else None, keys) == wanted:
-                self._deliver_once(cursor, dialect, event)
+        for event in self._events(cursor, dialect):
+            data = event.value()
+            if data is not MISSING and hash_for(data, keys) == wanted and self._is_new(cursor, dialect, event):
+                self._deliver(cursor, dialect, event)
+                break
         unread = (unread for _, unread in read_unread(cursor, dialect, [self.execution_id]))
         return next((message for message in unread if message.step_key == self.key), None)
 
-    def _deliver_once(self, cursor: CursorWrapper, dialect: Dialect, event: Published) -> None:
+    def _events(self, cursor: CursorWrapper, dialect: Dialect) -> Iterator[Published]:
+        """Oldest first, in batches: most of them may be for others."""
+        since, last = self.since, UUID(int=0)
+        text = PUBLISHED_BETWEEN.format(now=dialect.now())
+        while True:
+            moments = [store(dialect, since), store(dialect, self.until), store(dialect, since)]
+            cursor.execute(text, [self.name, *moments, store(dialect, last)])
+            if not (events := _published(cursor)):
+                return
+            yield from events
+            since, last = events[-1].created_at, events[-1].id
+
+    def _is_new(self, cursor: CursorWrapper, dialect: Dialect, event: Published) -> bool:
         among, parameters = dialect.among([self.execution_id])
-        cursor.execute(
-            f"SELECT 1 FROM django_workflows_signal WHERE execution_id {among} AND event_id = %s",
-            [*parameters, store(dialect, event.id)],
-        )
-        if cursor.fetchone() is None:
-            cursor.execute(WAIT_AT.format(among=among), [*parameters, self.key])
-            if (row := cursor.fetchone()) is not None:
-                _deliver(cursor, dialect, event, [OpenWait(self.execution_id, read_uuid(row[0]), self.key)])
+        cursor.execute(DELIVERED.format(among=among), [*parameters, store(dialect, event.id)])
+        return cursor.fetchone() is None
+
+    def _deliver(self, cursor: CursorWrapper, dialect: Dialect, event: Published) -> None:
+        among, parameters = dialect.among([self.execution_id])
+        cursor.execute(WAIT_AT.format(among=among), [*parameters, self.key])
+        if (row := cursor.fetchone()) is not None:
+            wait = OpenWait(self.execution_id, read_uuid(row[0]), self.key)
+            _deliver(cursor, dialect, event, [wait], event.created_at)

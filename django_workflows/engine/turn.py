@@ -191,11 +191,14 @@ class Turn:
             self._write.consumed.append(unread.id)
 
     def lost_attempts(self, scope: str, entry: Entry | None) -> int:
-        """Attempts of the step about to be tried that died with their worker."""
-        first, was_running = scope not in self._suspects, entry is not None and entry.status == "running"
+        """Attempts of the step about to be tried that died with their worker: one that has a row, or those that the
+        execution counted before it reached the first step of this scope.
+        """
+        first = scope not in self._suspects
         self._suspects.add(scope)
-        crashes = self.claimed.crashes if first else 0
-        return max(crashes, int(was_running))
+        if entry is not None and entry.status == "running":
+            return 1
+        return self.claimed.crashes if first else 0
 
     def read(self, text: str | None, hint: Any = Any) -> Any:
         """A stored value; one that cannot be read pauses the execution instead of failing it."""
@@ -322,13 +325,13 @@ class Turn:
         """What a wait came to, or None while it goes on. A message before the deadline beats the deadline."""
         if isinstance(wait, Stop):
             return None
-        if isinstance(wait, MessageWait) and (unread := self._message_for(wait)) is not None:
+        if isinstance(wait, MessageWait) and (unread := self.message_for(wait)) is not None:
             return unread
         if isinstance(wait, ChildWait) and sum(id in self.children for id in wait.children) >= wait.needed:
             return True
         return True if wait.deadline is not None and wait.deadline <= self.now() else None
 
-    def _message_for(self, wait: MessageWait) -> Unread | None:
+    def message_for(self, wait: MessageWait) -> Unread | None:
         for unread in self.inbox:
             addressed = (
                 unread.step_key == wait.key if wait.is_event else not unread.step_key and unread.name == wait.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import Unread
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import LATEST, Turn
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # nothing was published before
 
 
 def sleep(turn: Turn, scope: str, key: str, command: commands.Sleep, entry: Entry | None) -> Procedure:
@@ -57,17 +59,30 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
     """Wait for an event that is dispatched after this wait was stored, or was published within the lookback."""
     if entry is None:
         entry = _open_event_wait(turn, key, command)
-        if command.lookback is not None:
-            yield Barrier()
-            search = dispatching.Lookback(
-                turn.alias, turn.claimed.id, key, command.name, command.match, command.lookback
-            )
-            if (found := (yield Query(search))) is not None:
-                turn.feed(found.number, [found], [])
     if not entry.is_final:
-        entry = yield from _receive(turn, entry, MessageWait(key, entry.deadline, command.name, True))
+        wait = MessageWait(key, entry.deadline, command.name, True)
+        if command.lookback is not None and turn.message_for(wait) is None:
+            # on every replay too: the turn that opened the wait may have ended before it looked
+            yield Barrier()
+            found = yield Query(_lookback(turn, command, entry, command.lookback))
+            if found is not None:
+                turn.feed(found.number, [found], [])
+        entry = yield from _receive(turn, entry, wait)
     yield Deliver(entry.seq)
     return _message(turn, entry)
+
+
+def _lookback(turn: Turn, command: commands.WaitForEvent, entry: Entry, window: timedelta) -> dispatching.Lookback:
+    """Looks for what was published before the wait was open, or since: its dispatch may have missed the wait."""
+    return dispatching.Lookback(
+        alias=turn.alias,
+        execution_id=turn.claimed.id,
+        key=entry.key,
+        name=command.name,
+        match=command.match,
+        since=entry.created_at - min(window, entry.created_at - EPOCH),
+        until=entry.deadline or LATEST,
+    )
 
 
 def _open_event_wait(turn: Turn, key: str, command: commands.WaitForEvent) -> Entry:

@@ -129,11 +129,14 @@ class Workflows:
     # what is due
 
     def _next(self, left_alone: set[UUID]) -> UUID | None:
-        while dispatching.dispatch(self._alias) or self._carry_out():
+        while self._dispatch() or self._carry_out():
             pass
         due = Execution.objects.using(self._alias).due().filter(status__in=CLAIMABLE, requested="")
         in_order = due.exclude(id__in=left_alone).order_by("-priority", "wake_at", "created_at")
         return in_order.values_list("id", flat=True).first()
+
+    def _dispatch(self) -> bool:
+        return bool(dispatching.dispatch(self._alias))
 
     def _carry_out(self) -> bool:
         if not Execution.objects.using(self._alias).filter(requested__gt="").exists():
