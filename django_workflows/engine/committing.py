@@ -131,10 +131,10 @@ def _mark_cancelled(writes: list[Write], rows: dict[UUID, Locked]) -> None:
 def _store_journal(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked]) -> None:
     entries = []
     for write in writes:
-        chosen = list(write.entries.values())
+        chosen = dict(write.entries)
         if write.unless_moved and rows[write.execution_id].inbox == write.seen_inbox:
-            chosen += write.unless_moved.values()
-        entries += [statements.step_row(write, entry) for entry in chosen]
+            chosen |= write.unless_moved  # in place of the open row, which may not have been stored yet
+        entries += [statements.step_row(write, entry) for entry in chosen.values()]
     if entries:
         statements.run(cursor, dialect, statements.UPSERT_STEPS, statements.STEP_COLUMNS, entries)
     if forgotten := [id for write in writes for id in write.forgotten]:
@@ -164,12 +164,17 @@ def _store_executions(
         row = rows[write.execution_id]
         if write.ending is not None:
             endings.append(ending_row(write, write.ending, row, finished[write.execution_id], now))
-        elif write.state is not None or (write.had_crashes and write.entries):
-            touched.append((write.execution_id, write.state, bool(write.entries)))
+        elif write.state is not None or (write.had_crashes and _makes_progress(write)):
+            touched.append((write.execution_id, write.state, _makes_progress(write)))
     if endings:
         statements.run(cursor, dialect, statements.END_TURNS, statements.ENDING_COLUMNS, endings)
     if touched:
         statements.run(cursor, dialect, statements.TOUCH, statements.TOUCH_COLUMNS, touched)
+
+
+def _makes_progress(write: Write) -> bool:
+    """An attempt that has only begun is none: it may be what kills its worker."""
+    return any(entry.status != "running" for entry in write.entries.values())
 
 
 def _count_finished_children(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]) -> Counter[UUID]:

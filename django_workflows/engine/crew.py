@@ -37,7 +37,7 @@ class TurnCrew:
         self._pump, self._on_exit, self._alone = pump, on_exit, alone
         self._helpers = Helpers(branch_threads)
         self.pool = Pool(threads, "workflows-turn")
-        self._loop = LoopThread(self.pool, self._helpers, pump)
+        self._loop = LoopThread(self.pool, self._helpers, pump, on_exit)
         self._async_slots = async_slots
         self._async_turns = 0
 

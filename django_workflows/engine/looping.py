@@ -15,8 +15,10 @@ from django_workflows.engine.turn import Committer
 class LoopThread:
     """Runs coroutines for the pump, and is the surroundings of their turns."""
 
-    def __init__(self, pool: Pool, helpers: Helpers, committer: Committer) -> None:
-        self._pool, self._helpers, self._committer = pool, helpers, committer
+    def __init__(
+        self, pool: Pool, helpers: Helpers, committer: Committer, on_exit: Callable[[BaseException], None]
+    ) -> None:
+        self._pool, self._helpers, self._committer, self._on_exit = pool, helpers, committer, on_exit
         self.loop = asyncio.new_event_loop()
         self.loop.set_task_factory(task_factory)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -25,7 +27,11 @@ class LoopThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while True:
+            try:
+                self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:  # a task raised it: asyncio lets it through
+                self._on_exit(error)
 
     def submit(self, coroutines: list[Callable[[], Any]]) -> None:
         """Start these coroutine functions on the loop."""

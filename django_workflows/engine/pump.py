@@ -17,6 +17,7 @@ from typing import Protocol
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
 from django_workflows.clock import DatabaseClock, database_now, monotonic
@@ -116,6 +117,7 @@ class Pump:
         self._schedule = _Schedule()
         self._watch = Watch(alias)
         self._stop_by: float | None = None
+        self._crashed = False
         self._idle_since: float | None = None
         self.clock: DatabaseClock
         self._pause = threading.Event()  # never set: a sleep
@@ -147,8 +149,9 @@ class Pump:
             self._schedule.again_at = [now + seconds for seconds in AGAIN_SECONDS]
             self._bell.set()
 
-    def stop(self, grace: float) -> None:
-        """Claim no more; after `grace` seconds give back what is still held."""
+    def stop(self, grace: float, *, crashed: bool = False) -> None:
+        """Claim no more; after `grace` seconds give back what is still held, as crashed or not."""
+        self._crashed = self._crashed or crashed
         stop_by = monotonic() + grace
         self._stop_by = stop_by if self._stop_by is None else min(self._stop_by, stop_by)
         self._bell.set()
@@ -464,6 +467,9 @@ class Pump:
             self._commit()
             for turn in held:
                 turn.abandon()
-            single(self.alias, lambda cursor: claiming.release_all(cursor, self.dialect, [self.worker], crashed=False))
+            single(self.alias, self._release_all)
         except UNREACHABLE as error:
             logger.warning("The database cannot be reached (%s); what is held is free when its lease ends.", error)
+
+    def _release_all(self, cursor: CursorWrapper) -> int:
+        return claiming.release_all(cursor, self.dialect, [self.worker], crashed=self._crashed)

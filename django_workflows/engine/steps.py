@@ -31,7 +31,11 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
         if entry.deadline is not None:
             yield TimerWait(key, entry.deadline)
         yield Barrier()
-        entry = _next_attempt(turn, scope, entry)
+        lost = turn.lost_attempts(scope, entry)
+        entry = _next_attempt(turn, entry, lost)
+        if lost:
+            turn.record(msgspec.structs.replace(entry, status="running"))  # should it die again, its row will tell
+            yield Barrier()
         progress: list[str] = []
         current = _current(turn, command, entry, progress)
         outcome = yield Invoke(command.step, command.args, command.kwargs, current, entry)
@@ -69,8 +73,7 @@ def _input_of(command: commands.DoStep) -> str | None:
         return None
 
 
-def _next_attempt(turn: Turn, scope: str, entry: Entry) -> Entry:
-    lost = turn.lost_attempts(scope, entry)
+def _next_attempt(turn: Turn, entry: Entry, lost: int) -> Entry:
     made = entry.attempts - (1 if entry.status == "running" else 0)
     return msgspec.structs.replace(
         entry, attempts=made + lost + 1, lost=entry.lost + lost, started_at=turn.now(), deadline=None

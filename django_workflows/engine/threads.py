@@ -290,11 +290,12 @@ class Crew:
         self.order: list[int] = []
         self.parked = 0
         self.working = 0
+        self.exit: BaseException | None = None  # a branch asked for the end of the process
 
     @property
     def is_ready(self) -> bool:
         """Whether the one who waits for the crew may go on."""
-        if self.effect.race and self.order:
+        if self.exit is not None or (self.effect.race and self.order):
             return True
         return self.working == 0 and not self.todo and not self.parked
 
@@ -307,6 +308,8 @@ class Crew:
             raise Parked
         with self.turn.changed:
             self.turn._block(lambda: self.is_ready or None, lambda: None)
+            if self.exit is not None:
+                raise self.exit
             if not self.is_ready:
                 raise Abandoned if self.turn.abandoned else Parked
             return self._result()
@@ -332,6 +335,8 @@ class Crew:
                 self._do(index, inline=False)
         except ControlFlow:
             pass
+        except BaseException as error:
+            self.exit = error
         finally:
             with self.turn.changed:
                 self.working -= 1

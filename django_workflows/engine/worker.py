@@ -115,9 +115,10 @@ class WorkerProcess:
 
     def _on_exit(self, error: BaseException) -> None:
         """A step called `sys.exit()`: the process ends in order, and its executions are taken up by others."""
-        logger.error("User code asked for the end of the process (%r); the worker exits.", error)
-        self._exit_status = EXIT_ASKED_BY_USER_CODE
-        self.pump.stop(0.5)
+        if not self._exit_status:
+            logger.error("User code asked for the end of the process (%r); the worker exits.", error)
+            self._exit_status = EXIT_ASKED_BY_USER_CODE
+            self.pump.stop(0.5, crashed=True)
 
     def _start_thread(self, target: Callable[[], None]) -> None:
         threading.Thread(target=target, name=f"workflows-{target.__name__.strip('_')}", daemon=True).start()

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from django_workflows import Context, Retry, current_step, step, workflow
+from django_workflows import AsyncContext, Context, Retry, current_step, step, workflow
 from tests.sample.ledger import here
 
 ANTIDOTE = "antidote"  # a gate: once open, what is broken is mended
@@ -54,10 +54,11 @@ async def sample_block_the_loop(label: str, seconds: float) -> str:
 
 
 @step
-def sample_kill(label: str) -> str:
+def sample_kill(label: str, after: float = 0.0) -> str:
     """Kill the process, unless the antidote is there; the first time only when the gate `label` is open."""
     if here().enter(label).attempt == 1:
         here().pass_gate(label)
+    time.sleep(after)
     if not here().is_open(ANTIDOTE):
         os.kill(os.getpid(), signal.SIGKILL)
     return label
@@ -71,9 +72,30 @@ def sample_exit(label: str) -> str:
     return label
 
 
+@step
+async def sample_exit_async(label: str) -> str:
+    here().enter(label)
+    if not here().is_open(ANTIDOTE):
+        sys.exit(1)
+    return label
+
+
 @workflow
-def sample_poison(ctx: Context, label: str) -> str:
-    return ctx.do(sample_kill, label)
+async def sample_leaving(ctx: AsyncContext, label: str) -> str:
+    """An `async def` workflow around the step that leaves, on the event loop."""
+    return await ctx.do(sample_exit_async, label)
+
+
+@workflow
+def sample_poison(ctx: Context, label: str, after: float = 0.0) -> str:
+    return ctx.do(sample_kill, label, after)
+
+
+@workflow
+def sample_leaving_branch(ctx: Context, label: str) -> str:
+    """The step that leaves stands in one of two branches."""
+    left, _ = ctx.gather(lambda ctx: ctx.do(sample_exit, label), lambda ctx: ctx.do(sample_take, label, 0.0))
+    return str(left)
 
 
 @workflow
@@ -147,6 +169,19 @@ def sample_pass_as(label: str) -> str:
     return label
 
 
+@step
+def sample_wait(label: str) -> str:
+    here().enter(label)
+    here().pass_gate(label)
+    return label
+
+
+@workflow
+def sample_impatient(ctx: Context, label: str) -> str:
+    """The first attempt takes longer than it may, and comes to its end later all the same."""
+    return ctx.do(sample_pass_as.using(timeout=0.5, retry=Retry(max_attempts=2, initial_interval=0.01)), label)
+
+
 @workflow
 def sample_zombie(ctx: Context, label: str, then: str) -> str:
     """A step, then what a zombie would try to write after it."""
@@ -163,4 +198,6 @@ def sample_zombie(ctx: Context, label: str, then: str) -> str:
         raise ValueError(label)
     elif then == "atomic":
         ctx.do(sample_count, label)
+    elif then == "step":
+        ctx.do(sample_wait, f"{label}-more")
     return label
