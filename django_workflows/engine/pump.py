@@ -413,14 +413,14 @@ class Pump:
     # sleeping, outages, the end
 
     def _sleep(self) -> None:
-        if self._urgent or (self._can_claim() and self._stop_by is None):
+        if self._urgent or (self._can_claim() if self._stop_by is None else not self._held):
             return
         now = monotonic()
         moments = [self._watch.next_at(bool(self._held))]
         if self.crew.free() != (0, 0) and self._stop_by is None:
             moments.append(self._look_at())
         if self._stop_by is not None:
-            moments.append(self._stop_by)
+            moments.append(self._stop_by if self._held else 0.0)
         moments += [since + NOTED_SECONDS for since in list(self._noted.values())[:1]]
         self._bell.wait(max(min(moments) - now, 0.0005) if moments else None)
         self._bell.clear()
