@@ -1,7 +1,7 @@
 """Work of a turn in a transaction of its own: transactional steps, and children with a key.
 
-The body's writes, the fence and the journal row commit together. The fence is the last statement, so no lock of the
-engine is held while the body runs.
+The body's writes, the fence and the journal row commit together. The fence comes after the body, so no lock of the
+engine is held while it runs, and before the journal row: the pump locks in that order too.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def store_with(turn: Turn, work: Callable[[CursorWrapper], Entry]) -> Entry:
     def together(cursor: CursorWrapper) -> Entry:
         entry = work(cursor)
         write = turn.empty_write()
+        check_fence(cursor, dialect, write)
         statements.run(
             cursor, dialect, statements.UPSERT_STEPS, statements.STEP_COLUMNS, [statements.step_row(write, entry)]
         )
-        check_fence(cursor, dialect, write)
         kept.append(entry)
         return entry
 

@@ -52,11 +52,12 @@ def race(turn: Turn, scope: str, key: str, command: commands.Race, entry: Entry 
 def _decide(turn: Turn, key: str, command: commands.Race, index: int, result: Any) -> Entry:
     """Record the winner; what the others still wait for is closed, and their children are cancelled."""
     value = {"index": index, "value": None if isinstance(result, Failure) else _readable(result)}
-    entry = turn.new_entry(key, command.kind, command.name)
-    for other in turn.journal.under(f"{key}."):
-        if not other.is_final and not other.key.startswith(f"{key}.{index}."):
-            close(turn, other)
-    return turn.settle(entry, "succeeded", output=codec.encode(value))
+    entry, text = turn.new_entry(key, command.kind, command.name), codec.encode(value)
+    with turn.changed:  # into one write
+        for other in turn.journal.under(f"{key}."):
+            if not other.is_final and not other.key.startswith(f"{key}.{index}."):
+                close(turn, other)
+        return turn.settle(entry, "succeeded", output=text)
 
 
 def _readable(value: Any) -> Any:
@@ -69,10 +70,11 @@ def _readable(value: Any) -> Any:
 
 def close(turn: Turn, entry: Entry) -> None:
     """End an open entry that nobody waits for any more."""
-    if entry.child_id is not None:
-        child_id = entry.child_id
-        turn.add(lambda write: write.cancelled.append(child_id))
-    turn.settle(entry, "skipped")
+    with turn.changed:  # into one write
+        if entry.child_id is not None:
+            child_id = entry.child_id
+            turn.add(lambda write: write.cancelled.append(child_id))
+        turn.settle(entry, "skipped")
 
 
 def loop(turn: Turn, scope: str, key: str, command: commands.Loop, entry: Entry | None) -> Procedure:
@@ -87,6 +89,7 @@ def loop(turn: Turn, scope: str, key: str, command: commands.Loop, entry: Entry 
         prefix = iteration_prefix(key, entry.attempts)
         state = turn.read(entry.output, _state_hint(command))
         decision = yield Iterate(prefix, command.body, (state,))
+        turn.journal.check_nothing_left(prefix)
         entry = _after_iteration(turn, entry, prefix, decision, command)
         if entry.is_final:
             yield Deliver(entry.seq)
@@ -100,14 +103,16 @@ def _state_hint(command: commands.Loop) -> Any:
 
 
 def _after_iteration(turn: Turn, entry: Entry, prefix: str, decision: Any, command: commands.Loop) -> Entry:
-    forgotten = turn.journal.forget(prefix)
-    turn.add(lambda write: write.forgotten.extend(one.id for one in forgotten))
     match decision:
-        case Continue(state):
-            text = codec.encode(state, max_bytes=conf.max_payload_bytes())
-            return turn.record(msgspec.structs.replace(entry, output=text, attempts=entry.attempts + 1))
-        case Break(value):
-            return turn.settle(entry, "succeeded", output=codec.encode(value, max_bytes=conf.max_payload_bytes()))
-    raise ContextMisuse(
-        f"The body of ctx.loop() returns Continue(state) or Break(value), not {type(decision).__name__}."
-    )
+        case Continue(value) | Break(value):
+            text = codec.encode(value, max_bytes=conf.max_payload_bytes())
+        case _:
+            raise ContextMisuse(
+                f"The body of ctx.loop() returns Continue(state) or Break(value), not {type(decision).__name__}."
+            )
+    with turn.changed:  # into one write: an iteration that is forgotten is over
+        forgotten = turn.journal.forget(prefix)
+        turn.add(lambda write: write.forgotten.extend(one.id for one in forgotten))
+        if isinstance(decision, Break):
+            return turn.settle(entry, "succeeded", output=text)
+        return turn.record(msgspec.structs.replace(entry, output=text, attempts=entry.attempts + 1))

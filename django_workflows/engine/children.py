@@ -52,8 +52,9 @@ def new_child(
     bound = codec.bind_arguments(fn, args, kwargs, skip=skip, max_bytes=conf.max_payload_bytes())
     entry = turn.new_entry(key, "child", definition.name, child_id=uuid4(), input=codec.encode(bound))
     child = _execution(turn, entry, definition)
-    turn.add(lambda write: write.children.append(child))
-    return turn.record(entry)
+    with turn.changed:  # into one write
+        turn.add(lambda write: write.children.append(child))
+        return turn.record(entry)
 
 
 def _execution(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> NewExecution:

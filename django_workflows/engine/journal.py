@@ -46,7 +46,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """The entries of one execution and generation, each found once by the code that made it."""
+    """The entries of one execution and generation, each found once by the code that made it.
+
+    Branches change it while others read: what is gone through is copied first, in one step of the interpreter.
+    """
 
     __slots__ = ("_containers", "_entries", "_unvisited", "seq")
 
@@ -90,7 +93,7 @@ class Journal:
 
     def under(self, prefix: str) -> list[Entry]:
         """The entries of a scope and of the scopes within."""
-        return [entry for entry in self._entries.values() if entry.key.startswith(prefix)]
+        return [entry for entry in list(self._entries.values()) if entry.key.startswith(prefix)]
 
     def forget(self, prefix: str) -> list[Entry]:
         """Drop the entries of a scope, which will not be replayed again; gives them back."""
@@ -102,11 +105,11 @@ class Journal:
 
     def close(self, prefix: str) -> None:
         """The scope is decided: what it holds need not be asked for again."""
-        self._unvisited = {key for key in self._unvisited if not key.startswith(prefix)}
+        self._unvisited.difference_update([key for key in list(self._unvisited) if key.startswith(prefix)])
 
     def check_nothing_left(self, prefix: str = "") -> None:
         """At the end of a function, or of parallel branches, every entry in it must have been asked for."""
-        left = [self._entries[key] for key in self._unvisited if key.startswith(prefix)]
+        left = [self._entries[key] for key in list(self._unvisited) if key.startswith(prefix)]
         if left:
             entry = min(left, key=lambda entry: entry.seq)
             end = "the end of these branches" if prefix else "the end of the workflow"

@@ -28,13 +28,14 @@ def send(turn: Turn, scope: str, key: str, command: commands.Send, entry: Entry 
     if entry is None:
         data = codec.encode(command.data, max_bytes=conf.max_payload_bytes())
         entry = turn.new_entry(key, command.kind, command.name, input=data)
-        if command.target is None:
-            event = _event(turn, command, data)
-            turn.add(lambda write: write.events.append(event))
-        else:
-            signal = _signal(turn, command, data)
-            turn.add(lambda write: write.signals.append(signal))
-        entry = turn.settle(entry, "succeeded")
+        with turn.changed:  # into one write
+            if command.target is None:
+                event = _event(turn, command, data)
+                turn.add(lambda write: write.events.append(event))
+            else:
+                signal = _signal(turn, command, data)
+                turn.add(lambda write: write.signals.append(signal))
+            entry = turn.settle(entry, "succeeded")
     yield Deliver(entry.seq)
 
 

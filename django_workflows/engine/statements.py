@@ -69,7 +69,8 @@ STEP_COLUMNS = columns(
     completed_at="timestamptz",
 )
 
-# A row is written with its outcome; one that was open before (a wait, a back-off, a long body) is completed.
+# A row is written with its outcome; one that was open before (a wait, a back-off, a long body) is completed. An outcome
+# never becomes open again: a transactional step may have stored its own while the pump shows the body as running.
 UPSERT_STEPS = """
 WITH r({columns}) AS ({table})
 INSERT INTO django_workflows_stepresult ({columns})
@@ -78,6 +79,7 @@ ON CONFLICT (id) DO UPDATE SET
     seq = excluded.seq, status = excluded.status, output = excluded.output, error = excluded.error,
     attempts = excluded.attempts, lost = excluded.lost, deadline = excluded.deadline, claim = excluded.claim,
     started_at = excluded.started_at, completed_at = excluded.completed_at
+WHERE excluded.completed_at IS NOT NULL OR django_workflows_stepresult.completed_at IS NULL
 """
 
 

@@ -56,7 +56,8 @@ def _after_ambiguity(
             continue
     left = [write for write in writes if write.execution_id not in applied]
     again = dict(zip((write.execution_id for write in left), store_all(alias, left, sync) if left else [], strict=True))
-    stored = Receipt(verdict=Verdict.STORED)
+    # nobody knows which inbox it met: what counts only `unless_moved` is proposed again
+    stored = Receipt(verdict=Verdict.STORED, inbox=-1)
     return [again.get(write.execution_id, stored) for write in writes]
 
 

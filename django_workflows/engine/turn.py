@@ -83,7 +83,8 @@ class Turn:
         self.swallowed = 0
         self._write = self.empty_write()
         self._state_text = claimed.state
-        self._taken = self._stored = 0
+        self._taken = self._stored = 0  # numbers of writes: the last one taken, the last one stored
+        self._consumed: set[UUID] = set()
         self._unstored: set[UUID] = set()
         self._suspects: set[str] = set()
         self._limit = conf.max_steps()
@@ -122,16 +123,9 @@ class Turn:
                 f"This execution has {self._limit} steps, the most that WORKFLOWS['MAX_STEPS'] allows. Use ctx.loop() "
                 "or ctx.continue_as_new() for what goes on for long."
             )
-        return Entry(
-            id=uuid4(),
-            key=key,
-            kind=kind,
-            name=name,
-            status=status,
-            seq=self.journal.next_seq(),
-            created_at=self.now(),
-            **values,
-        )
+        with self.changed:
+            seq = self.journal.next_seq()
+        return Entry(id=uuid4(), key=key, kind=kind, name=name, status=status, seq=seq, created_at=self.now(), **values)
 
     def record(self, entry: Entry) -> Entry:
         """Put an entry into the journal and into the next write."""
@@ -162,9 +156,13 @@ class Turn:
                 completed_at=self.now(),
             )
 
-    def settle_unless_moved(self, entry: Entry, status: str) -> Entry:
-        """Propose an outcome that holds only if nothing has arrived in the inbox since it was read."""
+    def settle_unless_moved(self, entry: Entry, status: str, wait: MessageWait) -> Entry | None:
+        """Propose an outcome that holds only if nothing has arrived in the inbox since it was read; None if it has."""
         with self.changed:
+            if self.message_for(wait) is not None:
+                return None
+            if not self._write.unless_moved:
+                self._write.seen_inbox = self.seen_inbox
             final = msgspec.structs.replace(entry, status=status, seq=self.journal.next_seq(), completed_at=self.now())
             self._write.unless_moved[final.id] = final
         self.committer.note(self)
@@ -185,10 +183,15 @@ class Turn:
             change(self._write)
         self.committer.note(self)
 
-    def consume(self, unread: Unread) -> None:
+    def consume(self, unread: Unread) -> bool:
+        """Take a message out of the inbox; False when another branch was faster."""
         with self.changed:
+            if unread.id in self._consumed:
+                return False
             self.inbox.remove(unread)
+            self._consumed.add(unread.id)
             self._write.consumed.append(unread.id)
+            return True
 
     def lost_attempts(self, scope: str, entry: Entry | None) -> int:
         """Attempts of the step about to be tried that died with their worker: one that has a row, or those that the
@@ -258,8 +261,7 @@ class Turn:
     def put_back(self, write: Write) -> None:
         """A write could not be stored yet: it goes in front of what was recorded since."""
         with self.changed:
-            later, self._write = self._write, write
-            self._taken -= 1
+            later, self._write = self._write, write  # it keeps the number that the later one would have got
             write.entries.update(later.entries)
             write.unless_moved.update(later.unless_moved)
             for name in ("forgotten", "children", "events", "signals", "consumed", "cancelled"):
@@ -289,7 +291,7 @@ class Turn:
         """Learn what became of a write."""
         with self.changed:
             if receipt.verdict is Verdict.STORED:
-                self._stored += 1
+                self._stored = self._taken
                 if write.unless_moved and receipt.inbox != write.seen_inbox:
                     self._unstored.update(write.unless_moved)
                 else:
@@ -333,9 +335,8 @@ class Turn:
 
     def message_for(self, wait: MessageWait) -> Unread | None:
         for unread in self.inbox:
-            addressed = (
-                unread.step_key == wait.key if wait.is_event else not unread.step_key and unread.name == wait.name
-            )
+            # of an event the name too: an earlier generation may have left a message to a wait at the same position
+            addressed = unread.step_key == (wait.key if wait.is_event else "") and unread.name == wait.name
             if addressed and (wait.deadline is None or unread.created_at <= wait.deadline):
                 return unread
         return None
@@ -345,7 +346,7 @@ class Turn:
         with self.changed:
             if self.unwinding:
                 return
-            known = {message.id for message in self.inbox} | set(self._write.consumed)
+            known = {message.id for message in self.inbox} | self._consumed
             self.inbox.extend(message for message in unread if message.id not in known)
             self.children.update({child.id: child for child in children})
             self.seen_inbox = max(self.seen_inbox, inbox_number)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django_workflows import codec
+from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.authoring.values import Message
 from django_workflows.engine import dispatching
@@ -66,7 +66,7 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
             yield Barrier()
             found = yield Query(_lookback(turn, command, entry, command.lookback))
             if found is not None:
-                turn.feed(found.number, [found], [])
+                turn.feed(0, [found], [])  # others may have arrived before it, which nobody has read yet
         entry = yield from _receive(turn, entry, wait)
     yield Deliver(entry.seq)
     return _message(turn, entry)
@@ -112,21 +112,25 @@ def _receive(turn: Turn, entry: Entry, wait: MessageWait) -> Procedure:
     while True:
         found = yield wait
         if isinstance(found, Unread):
-            return _take(turn, entry, found)
-        proposed = turn.settle_unless_moved(entry, "succeeded")
-        if (yield Confirm(proposed.id)):
+            if (taken := _take(turn, entry, found)) is not None:
+                return taken
+            continue
+        proposed = turn.settle_unless_moved(entry, "succeeded", wait)
+        if proposed is not None and (yield Confirm(proposed.id)):
             return proposed
 
 
-def _take(turn: Turn, entry: Entry, unread: Unread) -> Entry:
+def _take(turn: Turn, entry: Entry, unread: Unread) -> Entry | None:
+    """Consume the message and settle the wait, in one write; None when another branch has consumed it."""
     message = {
         "name": unread.name,
-        "data": None if unread.data is None else codec.decode(unread.data),
+        "data": None if unread.data is None else turn.read(unread.data),
         "id": str(unread.event_id or unread.id),
         "sent_at": unread.created_at.isoformat(),
     }
-    turn.consume(unread)
-    return turn.settle(entry, "succeeded", output=codec.encode(message, max_bytes=2 * codec.MAX_BYTES))
+    text = codec.encode(message, max_bytes=2 * max(codec.MAX_BYTES, conf.max_payload_bytes()))
+    with turn.changed:
+        return turn.settle(entry, "succeeded", output=text) if turn.consume(unread) else None
 
 
 def _message(turn: Turn, entry: Entry) -> Message | None:
