@@ -55,7 +55,7 @@ class Crew(Protocol):
 class Reporter(Protocol):
     """Hears what a pump does."""
 
-    def ended(self, turn: Turn, ending: Ending, steps: int) -> None: ...
+    def ended(self, turn: Turn, ending: Ending) -> None: ...
     def looked(self, peek: Peek) -> None: ...
     def held(self, count: int) -> None: ...
 
@@ -243,9 +243,9 @@ class Pump:
         turn.receive(write, receipt)
         if receipt.verdict is Verdict.REFUSED:
             ending = self._watch.refuse(turn, receipt)
-            self._reporter.ended(turn, ending, 0)
+            self._reporter.ended(turn, ending)
         elif receipt.verdict is Verdict.STORED and write.ending is not None:
-            self._reporter.ended(turn, write.ending, len(write.entries))
+            self._reporter.ended(turn, write.ending)
         if write.ending is not None or turn.abandoned:
             self._release(turn)
         cancels = write.ending is not None and write.ending.end is End.CANCEL

@@ -40,6 +40,7 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
         current = _current(turn, command, entry, progress)
         outcome = yield Invoke(command.step, command.args, command.kwargs, current, entry)
         if outcome.error is None:
+            turn.steps += 1
             entry = outcome.stored or turn.settle(entry, "succeeded", output=outcome.text, error=None, deadline=None)
             yield Deliver(entry.seq)
             return outcome.value
@@ -49,6 +50,7 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
         if entry.status == "pending":
             yield Stop(key, None)
         if entry.is_final:
+            turn.steps += 1
             yield Deliver(entry.seq)
             return outcome_of(turn, entry, command, outcome.error)
 

@@ -81,6 +81,7 @@ class Turn:
         self.decided: Ending | None = None  # the workflow asked for its end
         self.mismatch: NonDeterminism | None = None
         self.swallowed = 0
+        self.steps = 0  # that came to an outcome in this turn
         self._write = self.empty_write()
         self._state_text = claimed.state
         self._taken = self._stored = 0  # numbers of writes: the last one taken, the last one stored

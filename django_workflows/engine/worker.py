@@ -153,10 +153,10 @@ class WorkerProcess:
 
     # what the pump reports
 
-    def ended(self, turn: Turn, ending: Ending, steps: int) -> None:
+    def ended(self, turn: Turn, ending: Ending) -> None:
         """Count it, say what people want to know, and tell the receivers of Django's signals."""
         self.slot.add("turns")
-        self.slot.add("steps", steps)
+        self.slot.add("steps", turn.steps)
         claimed = turn.claimed
         if ending.end is End.COMPLETE:
             self.slot.add("completed")
