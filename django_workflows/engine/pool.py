@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
+from django.db import connections
+
 logger = logging.getLogger("django_workflows")
 
 IDLE_SECONDS = 60.0
@@ -27,42 +29,52 @@ class Pool:
     def unused(self) -> int:
         """Threads that could take a call now."""
         with self._lock:
-            return max(self.size - self._threads + self._idle - self._queued, 0)
+            return self._count_unused()
+
+    def _count_unused(self) -> int:
+        return max(self.size - self._threads + self._idle - self._queued, 0)
 
     def submit(self, call: Call) -> None:
         """Have `call` called by the next free thread."""
         with self._lock:
-            self._queued += 1
-            starts = self._idle < self._queued and self._threads < self.size
-            self._threads += starts
+            self._engage()
         self._calls.put(call)
-        if starts:
-            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
 
     def try_submit(self, call: Call) -> bool:
-        """Have `call` called by a thread that is free now, if there is one."""
-        if not self.unused:
-            return False
-        self.submit(call)
+        """Have `call` called by a thread that is free now, if there is one: of two callers only one can get the last."""
+        with self._lock:
+            if not self._count_unused():
+                return False
+            self._engage()
+        self._calls.put(call)
         return True
+
+    def _engage(self) -> None:
+        """A thread that is not idle yet counts as one: it was started for a call that is queued."""
+        self._queued += 1
+        if self._idle < self._queued and self._threads < self.size:
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+            self._threads += 1
+            self._idle += 1
 
     def _serve(self) -> None:
         while True:
-            with self._lock:
-                self._idle += 1
             try:
                 call = self._calls.get(timeout=IDLE_SECONDS)
             except Empty:
                 with self._lock:
-                    self._idle -= 1
                     if self._queued:
                         continue
+                    self._idle -= 1
                     self._threads -= 1
+                connections.close_all()
                 return
             with self._lock:
                 self._idle -= 1
                 self._queued -= 1
             self._call(call)
+            with self._lock:
+                self._idle += 1
 
     def _call(self, call: Call) -> None:
         try:

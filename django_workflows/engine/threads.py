@@ -76,7 +76,9 @@ class ThreadTurn(Turn):
         except BaseException as error:
             return endings.after_error(self, error)
         finally:
-            self.unwinding = self.has_ended = True
+            with self.changed:
+                self.unwinding = self.has_ended = True
+                self.changed.notify_all()
 
     def context(self, lane: Lane) -> Context:
         return Context(partial(self.perform, lane), self.info, self.state)
@@ -286,10 +288,11 @@ class Crew:
     def __init__(self, turn: ThreadTurn, lane: Lane, effect: effects.Branches) -> None:
         self.turn, self.lane, self.effect = turn, lane, effect
         self.todo = deque(range(len(effect.branches)))
+        self.limit = effect.concurrency or len(effect.branches)
+        self.hired = self.starting = 0  # threads: engaged, and of these not yet at work
         self.results: dict[int, Any] = {}
         self.order: list[int] = []
         self.parked = 0
-        self.working = 0
         self.exit: BaseException | None = None  # a branch asked for the end of the process
 
     @property
@@ -297,7 +300,7 @@ class Crew:
         """Whether the one who waits for the crew may go on."""
         if self.exit is not None or (self.effect.race and self.order):
             return True
-        return self.working == 0 and not self.todo and not self.parked
+        return len(self.results) == len(self.effect.branches)
 
     def work(self) -> Any:
         """Hire threads, take a share of the branches, wait for the rest."""
@@ -307,48 +310,47 @@ class Crew:
             self.lane.parked = True
             raise Parked
         with self.turn.changed:
-            self.turn._block(lambda: self.is_ready or None, lambda: None)
+            self.turn._block(lambda: self.is_ready or self.turn._is_closed(self.lane) or None, lambda: None)
             if self.exit is not None:
                 raise self.exit
-            if not self.is_ready:
+            if self.turn.unwinding or not self.is_ready:
                 raise Abandoned if self.turn.abandoned else Parked
             return self._result()
 
     def _hire(self) -> None:
-        wanted = min(len(self.todo), self.effect.concurrency or len(self.todo))
         if self.lane.inline:
             return
-        for _ in range(wanted):
-            with self.turn.changed:
-                self.working += 1
-                self.turn._active += 1
+        for _ in range(min(self.limit, len(self.todo))):
+            self._count(1)
             if not self.turn.helpers.try_branch(bodies.in_context(self._serve)):
-                with self.turn.changed:
-                    self.working -= 1
-                    self.turn._active -= 1
+                self._count(-1)
                 return
+
+    def _count(self, change: int) -> None:
+        with self.turn.changed:
+            self.hired += change
+            self.starting += change
+            self.turn._active += change
 
     def _serve(self) -> None:
         """A hired thread: one branch after the other."""
         try:
-            while (index := self._next()) is not None:
+            index = self._next(is_first=True)
+            while index is not None:
                 self._do(index, inline=False)
+                index = self._next()
         except ControlFlow:
             pass
         except BaseException as error:
             self.exit = error
         finally:
             with self.turn.changed:
-                self.working -= 1
                 self.turn._active -= 1
                 self.turn.changed.notify_all()
 
     def _take_share(self) -> None:
         """What no thread was free for runs here, and unwinds at waits."""
-        limit = self.effect.concurrency
-        if self.working and limit is not None:
-            return
-        while (limit is None or self.parked < limit) and (index := self._next()) is not None:
+        while self.hired + self.parked < self.limit and (index := self._next(reserved=self.starting)) is not None:
             try:
                 self._do(index, inline=True)
             except Parked:
@@ -356,10 +358,12 @@ class Crew:
                     raise
                 self.parked += 1
 
-    def _next(self) -> int | None:
+    def _next(self, *, reserved: int = 0, is_first: bool = False) -> int | None:
+        """A branch to run, unless the rest is `reserved` for threads that are about to begin."""
         with self.turn.changed:
-            decided = self.effect.race and self.order
-            return self.todo.popleft() if self.todo and not decided and not self.turn.unwinding else None
+            self.starting -= is_first
+            is_over = self.turn.unwinding or (self.effect.race and self.order)
+            return None if is_over or len(self.todo) <= reserved else self.todo.popleft()
 
     def _do(self, index: int, *, inline: bool) -> None:
         result = self.turn._run_branch(self.lane, self.effect, index, inline=inline)
