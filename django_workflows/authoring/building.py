@@ -120,6 +120,11 @@ def workflow_of(workflow: Any) -> WorkflowDefinition[..., Any]:
     if isinstance(workflow, str):
         return registry.workflow(workflow)
     if isinstance(workflow, StepDefinition):
+        if registry.step(workflow.name) is None:
+            raise UnknownWorkflow(
+                f"No step is registered under {workflow.name!r}, so no worker would find it. Decorate it with @step at "
+                "the top level of a workflows.py."
+            )
         alone = workflow.as_workflow
         return alone.using(**_given(workflow)) if _given(workflow) else alone
     if not isinstance(workflow, WorkflowDefinition):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
 from django.db import connections
@@ -16,12 +18,14 @@ from django_workflows import codec, conf
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
 from django_workflows.engine.atomic import store_with
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
 from django_workflows.engine.effects import ChildWait, Invoke, Outcome
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.turn import Turn
 from django_workflows.exceptions import Abandoned, ControlFlow, StepTimeout, WorkflowsError
+
+T = TypeVar("T")
 
 
 class OpenTransaction(WorkflowsError):
@@ -184,6 +188,19 @@ class Attempt:
         return self._outcome is not None or self._raised is not None
 
 
+def insist(turn: Turn, fn: Callable[[], T]) -> T:
+    """Call what may be done twice until the database answers: an outage is no error of the workflow."""
+    pause = 0.01
+    while True:
+        try:
+            return fn()
+        except (AmbiguousCommit, ConnectionLost):
+            if turn.abandoned:
+                raise Abandoned from None
+        time.sleep(pause * random.uniform(0.5, 1))
+        pause = min(pause * 2, 2.0)
+
+
 def refresh(turn: Turn) -> None:
     """Read what has arrived since the turn began, in this thread."""
     dialect = dialect_of(connections[turn.alias])
@@ -196,7 +213,7 @@ def refresh(turn: Turn) -> None:
         unread = [message for _, message in read_unread(cursor, dialect, [turn.claimed.id])]
         return row[0] if row else 0, unread, read_outcomes(cursor, dialect, waited)
 
-    turn.feed(*transact(turn.alias, read))
+    turn.feed(*insist(turn, lambda: transact(turn.alias, read)))
 
 
 def in_context(fn: Callable[[], Any]) -> Callable[[], Any]:

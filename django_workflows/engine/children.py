@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +12,7 @@ from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.engine.effects import Barrier, ChildWait, Deliver, Query
 from django_workflows.engine.journal import Entry
-from django_workflows.engine.keyed import KeyedStart
+from django_workflows.engine.keyed import KeyedStart, LookAfter
 from django_workflows.engine.loading import ChildOutcome
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import Turn
@@ -21,7 +21,8 @@ from django_workflows.exceptions import ExecutionCancelled, ExecutionFailed, Exe
 from django_workflows.expressions.durations import parse_duration
 from django_workflows.models import Status
 
-POLL = timedelta(seconds=2)  # for a child that another execution started, which nobody tells us about
+# Between two looks at a child that somebody else started: nobody tells us of its end.
+SHORTEST_POLL, LONGEST_POLL = timedelta(seconds=2), timedelta(minutes=5)
 
 
 def start_child(turn: Turn, scope: str, key: str, command: commands.StartChild, entry: Entry | None) -> Procedure:
@@ -36,7 +37,7 @@ def start_child(turn: Turn, scope: str, key: str, command: commands.StartChild, 
 def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
     options = command.definition.start_options
     if options.key is None and options.idempotency_key is None:
-        return new_child(turn, key, command.definition, command.args, command.kwargs)
+        return new_child(turn, key, command.name, command.definition, command.args, command.kwargs)
     yield Barrier()
     entry = turn.new_entry(key, command.kind, command.name)
     entry = yield Query(KeyedStart(turn, entry, command.definition, command.args, command.kwargs))
@@ -45,12 +46,12 @@ def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
 
 
 def new_child(
-    turn: Turn, key: str, definition: WorkflowDefinition[..., Any], args: Sequence[Any], kwargs: Any
+    turn: Turn, key: str, name: str, definition: WorkflowDefinition[..., Any], args: Sequence[Any], kwargs: Any
 ) -> Entry:
     """A child and the row that stands for it, stored in one commit."""
     fn, skip = definition.signature_of
     bound = codec.bind_arguments(fn, args, kwargs, skip=skip, max_bytes=conf.max_payload_bytes())
-    entry = turn.new_entry(key, "child", definition.name, child_id=uuid4(), input=codec.encode(bound))
+    entry = turn.new_entry(key, "child", name, child_id=uuid4(), input=codec.encode(bound))
     child = _execution(turn, entry, definition)
     with turn.changed:  # into one write
         turn.add(lambda write: write.children.append(child))
@@ -85,13 +86,20 @@ def _execution(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any
 def wait_for(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> Procedure:
     """Wait for a child and give its output, or raise what it came to."""
     entry = turn.journal.get(entry.key) or entry
+    is_foreign = False
+    if not entry.is_final and _has_key(definition):
+        is_foreign = yield Query(LookAfter(turn, entry))
     while not entry.is_final:
         assert entry.child_id is not None
-        started_by_others = _has_key(definition)
-        yield ChildWait(entry.key, turn.after(POLL) if started_by_others else None, (entry.child_id,), 1)
+        yield ChildWait(entry.key, _next_look(turn, entry) if is_foreign else None, (entry.child_id,), 1)
         entry = settle_if_ended(turn, entry)
     yield Deliver(entry.seq)
     return result_of(turn, entry, definition)
+
+
+def _next_look(turn: Turn, entry: Entry) -> datetime:
+    """The rarer, the longer it lasts."""
+    return turn.after(min(max(SHORTEST_POLL, (turn.now() - entry.created_at) / 10), LONGEST_POLL))
 
 
 def _has_key(definition: WorkflowDefinition[..., Any]) -> bool:
@@ -141,8 +149,9 @@ def map_children(turn: Turn, scope: str, key: str, command: commands.MapChildren
         unfinished = [entry for entry in entries if not entry.is_final]
         room = window - len(unfinished)
         for item in command.items[len(entries) : len(entries) + room]:
-            known = turn.journal.visit(f"{key}.{len(entries)}", "child", command.definition.name)
-            entries.append(known or new_child(turn, f"{key}.{len(entries)}", command.definition, (item,), {}))
+            place = f"{key}.{len(entries)}"
+            known = turn.journal.visit(place, "child", command.name)
+            entries.append(known or new_child(turn, place, command.name, command.definition, (item,), {}))
         open_ids = tuple(entry.child_id for entry in entries if not entry.is_final and entry.child_id is not None)
         if not open_ids and len(entries) == len(command.items):
             break

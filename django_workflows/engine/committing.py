@@ -184,7 +184,8 @@ def _count_finished_children(cursor: CursorWrapper, dialect: Dialect, writes: li
         return Counter()
     among, parameters = dialect.among(awaited)
     cursor.execute(statements.FINISHED_CHILDREN.format(among=among), parameters)
-    return Counter({read_uuid(parent): count for parent, count in cursor.fetchall()})
+    # one that was attached to by its key has another parent, or none
+    return Counter({read_uuid(parent): count for parent, count in cursor.fetchall() if parent is not None})
 
 
 def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: datetime) -> tuple[Any, ...]:

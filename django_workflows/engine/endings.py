@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from django_workflows import codec, conf
+from django_workflows.engine import bodies
+from django_workflows.engine.database import transact
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending
 from django_workflows.exceptions import DefinitionError, ExecutionFailed, LimitExceeded, StepFailed
@@ -75,6 +77,8 @@ def after_error(turn: Turn, error: BaseException) -> Ending | None:
     if turn.unwinding or turn.mismatch is not None:
         return after_unwinding(turn)
     data = codec.encode_exception(error)
+    if turn.definition.step is not None and isinstance(error, StepFailed):
+        data = {**error.error, "attempts": error.attempts}  # nobody wrote a workflow around it
     if step := _step_of(turn, error):
         data["step"] = step
     if turn.definition.options.on_error == "pause" and not isinstance(error, LimitExceeded):
@@ -108,13 +112,14 @@ def _after_mismatch(turn: Turn) -> Ending:
     """It may only be an old worker in a rolling deploy: left to others first, then paused with what was found."""
     assert turn.mismatch is not None
     since = turn.now() - timedelta(seconds=conf.mismatch_delay() * (conf.mismatch_releases() + 3) + 60)
-    releases = Event.objects.using(turn.alias).filter(
+    earlier = Event.objects.using(turn.alias).filter(
         execution_id=turn.claimed.id, name=MISMATCH, created_at__gte=since
     )
+    releases = bodies.insist(turn, lambda: transact(turn.alias, lambda _: earlier.count()))
     mismatch = turn.mismatch
     data = {"step": mismatch.key, "expected": mismatch.expected, "found": mismatch.found}
     turn.log("error", MISMATCH, data)
-    if releases.count() < conf.mismatch_releases():
+    if releases < conf.mismatch_releases():
         later = turn.after(timedelta(seconds=conf.mismatch_delay()))
         return Ending(end=End.RELEASE, deadline=later, reason=str(mismatch))
     return Ending(end=End.PAUSE, reason=str(mismatch))

@@ -10,13 +10,34 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.doors import doors
 from django_workflows.engine.atomic import store_with
+from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.journal import Entry
+from django_workflows.engine.loading import read_outcomes
 from django_workflows.engine.turn import Turn
+from django_workflows.models import Execution
+
+
+@dataclass(frozen=True, slots=True)
+class LookAfter:
+    """Whether a child that was found by its key is another's, who alone is told of its end; learns of it if it has."""
+
+    turn: Turn
+    entry: Entry
+
+    def __call__(self) -> bool:
+        return transact(self.turn.alias, self._look)
+
+    def _look(self, cursor: CursorWrapper) -> bool:
+        turn, child_id = self.turn, self.entry.child_id
+        assert child_id is not None
+        turn.feed(0, [], read_outcomes(cursor, dialect_of(connections[turn.alias]), [child_id]))
+        return not Execution.objects.using(turn.alias).filter(pk=child_id, parent=turn.claimed.id).exists()
 
 
 @dataclass(frozen=True, slots=True)

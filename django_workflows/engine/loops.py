@@ -271,7 +271,7 @@ class LoopTurn(Turn):
             self._busy -= 1
 
     async def _query(self, effect: effects.Query) -> Any:
-        return await self._apart(effect.fn)
+        return await self._apart(partial(bodies.insist, self, effect.fn))
 
     async def _iterate(self, effect: effects.Iterate) -> Any:
         line = _line.get()

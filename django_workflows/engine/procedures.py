@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django_workflows.authoring import commands
+from django_workflows.authoring.building import workflow_of
 from django_workflows.engine import branching, children, messages, steps, waits
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import Turn
-from django_workflows.exceptions import ContextMisuse
+from django_workflows.exceptions import ContextMisuse, ExecutionFailed, StepFailed
 
 Carry = Callable[[Turn, str, str, Any, Entry | None], Procedure]
 
@@ -34,19 +35,33 @@ def procedure_for(turn: Turn, scope: str, key: str, command: commands.Command) -
     """The procedure of a command, after the journal has been compared with it."""
     if isinstance(command, commands.WaitForChild):
         return _result_of_child(turn, command)
-    if _runs_elsewhere(turn, command):
-        command = commands.StartChild(command.name, command.step.as_workflow, command.args, command.kwargs, True)  # type: ignore[attr-defined]  # a DoStep
+    if isinstance(command, commands.DoStep) and _runs_elsewhere(turn, command):
+        return _step_elsewhere(turn, scope, key, command)
     entry = turn.journal.visit(key, command.kind, command.name)
     if isinstance(command, commands.StartChild):
         turn.started[key] = command.definition
     return PROCEDURES[type(command)](turn, scope, key, command, entry)
 
 
-def _runs_elsewhere(turn: Turn, command: commands.Command) -> bool:
+def _runs_elsewhere(turn: Turn, command: commands.DoStep) -> bool:
     """A step with a queue of its own is a child of one step, taken by that queue's workers."""
-    if not isinstance(command, commands.DoStep) or turn.definition.step is not None:
-        return False
-    return command.step.options.queue not in {None, turn.claimed.queue}
+    return turn.definition.step is None and command.step.options.queue not in {None, turn.claimed.queue}
+
+
+def _step_elsewhere(turn: Turn, scope: str, key: str, command: commands.DoStep) -> Procedure:
+    """For the workflow it is a step: it fails like one, too."""
+    child = commands.StartChild(command.name, workflow_of(command.step), command.args, command.kwargs, True)
+    procedure = procedure_for(turn, scope, key, child)
+
+    def carry_out() -> Procedure:
+        try:
+            return (yield from procedure)
+        except ExecutionFailed as failed:
+            if type(failed) is not ExecutionFailed:
+                raise
+            raise StepFailed(command.name, failed.error, failed.error.get("attempts", 0), key) from failed
+
+    return carry_out()
 
 
 def _result_of_child(turn: Turn, command: commands.WaitForChild) -> Procedure:

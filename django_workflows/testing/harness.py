@@ -74,9 +74,12 @@ class Workflows:
     def run_to_end(self, *, max_turns: int = MOST_TURNS) -> int:
         """Run until idle, skip to the next moment at which something happens, and so on until nothing will."""
         turns = self.run_until_idle(max_turns=max_turns)
-        while self.skip_to_next() is not None:
-            turns += self.run_until_idle(max_turns=max_turns - turns)
-        return turns
+        while True:
+            moment = self.skip_to_next()
+            more = self.run_until_idle(max_turns=max_turns - turns)
+            turns += more
+            if moment is None and not more:  # time goes on: what was in the future may be due by now
+                return turns
 
     def result(self, execution: Any) -> Any:
         """Run to the end; the execution's output. Raises how it ended otherwise, `ResultTimeout` when it has not."""

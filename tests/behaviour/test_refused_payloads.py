@@ -166,3 +166,21 @@ def test_a_stored_row_that_cannot_be_read_pauses_its_execution_alone(
     assert whole.result(timeout=0) == 2
     assert (of(broken).status, of(broken).wake_at) == (Status.PAUSED, None)
     assert of(broken).reason.startswith("A stored value cannot be read")
+
+
+def test_a_stored_message_that_cannot_be_read_pauses_its_receiver(workflows: Workflows, colour: Colour) -> None:
+    """SER-10: nothing is lost, and somebody looks."""
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> Any:
+        message = await ctx.wait_for_signal("go")
+        return message and message.data
+
+    execution = flow.start()
+    signal: Any = execution.signal("go", 7)
+    damage(signal, "data")
+    workflows.run_to_end()
+    assert of(execution).status == Status.PAUSED
+    damage(signal, "data", "8")
+    of(execution).resume()
+    assert workflows.result(execution) == 8

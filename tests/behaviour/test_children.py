@@ -1,0 +1,379 @@
+"""Child workflows: started once from their place in the code, awaited without holding anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from django_workflows import (
+    AsyncContext,
+    Context,
+    ExecutionCancelled,
+    ExecutionFailed,
+    ExecutionTimedOut,
+    Retry,
+    StepFailed,
+    step,
+    workflow,
+)
+from django_workflows.authoring.registry import registry
+from django_workflows.models import Execution, Status
+from django_workflows.testing import Workflows
+from tests.behaviour.colours import Colour
+from tests.behaviour.common import ONCE, Counter, Provider, of
+
+
+@step
+def double(n: int) -> int:
+    return 2 * n
+
+
+@pytest.fixture(autouse=True)
+def _children(colour: Colour) -> None:
+    """`child` doubles a number an hour later; `failing` does what its name says."""
+
+    @colour(name="child")
+    async def child(ctx: AsyncContext, n: int) -> int:
+        await ctx.sleep("1 hour")
+        return await ctx.do(double, n)
+
+    @colour(name="failing")
+    async def failing(ctx: AsyncContext, n: int = 0) -> None:
+        await ctx.do(double, n)
+        raise LookupError(f"no shelf {n}")
+
+
+def test_a_parent_gets_the_result_of_its_child(workflows: Workflows, colour: Colour) -> None:
+    """CHD-01: the link is visible both ways, and the parent holds nothing while it waits."""
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> Any:
+        return 1 + await ctx.run("child", 3)
+
+    execution = parent.start()
+    workflows.run_until_idle()
+    (row,) = workflows.journal(execution)
+    assert row.words == ("child", "child", "scheduled", None)
+    child = of(execution).children.get()
+    assert of(execution).steps.get().child_id == child.id
+    assert (child.parent_id, child.queue, of(execution).status) == (execution.id, "default", Status.WAITING)
+    assert workflows.result(execution) == 7
+    assert of(execution).children.count() == 1
+
+
+def test_a_child_that_failed_raises_in_its_parent(workflows: Workflows, colour: Colour) -> None:
+    """CHD-02: with the child's id and what went wrong, on every replay."""
+    seen: list[tuple[str, str, str]] = []
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> str:
+        try:
+            await ctx.run("failing", 7)
+        except ExecutionFailed as error:
+            seen.append((error.workflow, error.execution_id, error.error["message"]))
+            await ctx.sleep("1 hour")
+            return str(error.error["type"])
+        return ""
+
+    execution = parent.start()
+    assert workflows.result(execution) == "LookupError"
+    child = of(execution).children.get()
+    assert set(seen) == {("failing", str(child.id), "no shelf 7")}
+    assert len(seen) > 1
+
+
+def test_a_child_that_failed_fails_a_parent_that_does_not_care(workflows: Workflows, colour: Colour) -> None:
+    @colour()
+    async def parent(ctx: AsyncContext) -> None:
+        await ctx.run("failing", 7)
+
+    with pytest.raises(ExecutionFailed, match="no shelf 7"):
+        workflows.result(parent.start())
+
+
+def test_a_child_has_its_own_retries(workflows: Workflows, colour: Colour) -> None:
+    """CHD-10: the third attempt's value; the parent sees one result."""
+    provider = Provider(2)
+
+    @colour()
+    async def charging(ctx: AsyncContext) -> str:
+        return await ctx.do(provider.charge)
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> Any:
+        return await ctx.run("charging")
+
+    execution = parent.start()
+    assert workflows.result(execution) == "paid"
+    workflows.assert_journal(execution, [("child", "charging", "succeeded", "paid")])
+
+
+def test_a_handle_is_waited_for_later(workflows: Workflows, colour: Colour) -> None:
+    """CHD-01: ctx.start goes on at once."""
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> list[Any]:
+        first = await ctx.start("child", 1)
+        second = await ctx.start("child", 2)
+        mine = await ctx.do(double, 5)
+        return [await second.result(), await first.result(), mine, str(first.id) != str(second.id)]
+
+    started = workflows.now()
+    assert workflows.result(parent.start()) == [4, 2, 10, True]
+    assert (workflows.now() - started).total_seconds() < 3700  # both slept at the same time
+
+
+def test_a_child_that_nobody_waits_for_goes_on(workflows: Workflows, colour: Colour) -> None:
+    """CHD-05: the parent's end is its own."""
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> str:
+        return str((await ctx.start("child", 3)).id)
+
+    execution = parent.start()
+    workflows.run_until_idle()
+    child = Execution.objects.get(pk=execution.result(timeout=0))
+    assert (of(execution).status, child.status) == (Status.COMPLETED, Status.WAITING)
+    assert workflows.result(child) == 6
+
+
+@pytest.mark.parametrize(
+    ("end", "error"), [("cancel", ExecutionCancelled), ("time out", ExecutionTimedOut)], ids=["cancel", "time out"]
+)
+def test_a_parent_can_tell_how_its_child_ended(
+    workflows: Workflows, colour: Colour, end: str, error: type[Exception]
+) -> None:
+    """CHD-09: distinct errors."""
+
+    @colour(timeout="1 day")
+    async def lasting(ctx: AsyncContext) -> None:
+        await ctx.wait_for_signal("never")
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> str:
+        try:
+            await ctx.run("lasting")
+        except ExecutionFailed as failed:
+            return type(failed).__name__
+        return ""
+
+    execution = parent.start()
+    workflows.run_until_idle()
+    if end == "cancel":
+        of(execution).children.get().cancel("not needed")
+    assert workflows.result(execution) == error.__name__
+
+
+def test_a_child_in_another_place_of_the_queues(workflows: Workflows, colour: Colour) -> None:
+    """Options of using() hold for children: queue, priority, delay, tags, timeout."""
+
+    @colour(queue="slow", priority=3)
+    async def placed(ctx: AsyncContext) -> str:
+        return ctx.execution.queue
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> list[str]:
+        tagged = placed.using(queue="bulk", priority=9, tags={"tenant": "acme"}, delay="2 hours")
+        return [await ctx.run(placed), await ctx.run(tagged)]
+
+    execution = parent.start()
+    assert workflows.result(execution) == ["slow", "bulk"]
+    children = of(execution).children.order_by("priority")
+    assert [(child.queue, child.priority, child.tags) for child in children] == [
+        ("slow", 3, {}),
+        ("bulk", 9, {"tenant": "acme"}),
+    ]
+
+
+def test_a_step_with_another_queue_is_a_child_of_one_step(workflows: Workflows, colour: Colour) -> None:
+    """Only that queue's workers take it; the workflow sees a step's result."""
+
+    @step(queue="gpu")
+    def train(n: int) -> int:
+        return n + 1
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> int:
+        return await ctx.do(train, 1) + await ctx.do(train, 5)
+
+    execution = flow.start()
+    assert workflows.result(execution) == 8
+    children = of(execution).children.all()
+    assert {(child.workflow, child.queue) for child in children} == {("train", "gpu")}
+    workflows.assert_journal(execution, [("child", "train", "succeeded", 2), ("child", "train", "succeeded", 6)])
+
+
+def test_a_step_with_the_workflows_own_queue_is_just_a_step(workflows: Workflows, colour: Colour) -> None:
+    @step(queue="gpu")
+    def train(n: int) -> int:
+        return n + 1
+
+    @colour(queue="gpu")
+    async def flow(ctx: AsyncContext) -> int:
+        return await ctx.do(train, 1)
+
+    execution = flow.start()
+    assert workflows.result(execution) == 2
+    workflows.assert_journal(execution, [("step", "train", "succeeded", 2)])
+
+
+def test_a_step_with_another_queue_fails_like_a_step(workflows: Workflows, colour: Colour) -> None:
+    """The same code with and without `queue` sees the same error."""
+
+    @step(queue="gpu", retry=ONCE)
+    def train() -> None:
+        raise MemoryError("too big")
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> str:
+        try:
+            await ctx.do(train)
+        except StepFailed as error:
+            return error.type
+        return ""
+
+    assert workflows.result(flow.start()) == "MemoryError"
+
+
+def test_a_label_of_a_step_with_another_queue_stays(workflows: Workflows, colour: Colour) -> None:
+    @step(queue="gpu")
+    def train(n: int) -> int:
+        return n + 1
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> int:
+        return await ctx.do("Train the model", train, 1)
+
+    execution = flow.start()
+    assert workflows.result(execution) == 2
+    workflows.assert_journal(execution, [("child", "Train the model", "succeeded", 2)])
+
+
+def test_a_step_that_no_worker_would_find_is_no_child(workflows: Workflows, colour: Colour) -> None:
+    """It would wait for ever."""
+
+    def train() -> None: ...
+
+    @colour()
+    async def flow(ctx: AsyncContext, as_step: bool) -> None:
+        hidden = step(train, queue="gpu")
+        await (ctx.do(hidden) if as_step else ctx.run(hidden))
+
+    for as_step in (True, False):
+        with pytest.raises(ExecutionFailed, match="so no worker would find it"):
+            workflows.result(flow.start(as_step))
+
+
+def test_a_single_step_fails_with_its_own_error(workflows: Workflows) -> None:
+    """Nobody wrote a workflow around it, so nobody gets to see one."""
+
+    @step(retry=ONCE)
+    def train() -> None:
+        raise MemoryError("too big")
+
+    execution = train.start()
+    with pytest.raises(ExecutionFailed, match="MemoryError: too big"):
+        workflows.result(execution)
+    assert of(execution).error["attempts"] == 1
+
+
+def test_children_with_one_key_are_one_child(workflows: Workflows, colour: Colour) -> None:
+    """CHD-14: while it is unfinished, both calls get the same child and the same result."""
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> list[Any]:
+        keyed = registry.workflow("child").using(key="k")
+        first = await ctx.start(keyed, 1)
+        second = await ctx.start(keyed, 2)
+        other = await ctx.start(registry.workflow("child").using(key="other"), 3)
+        results = [await first.result(), await second.result(), await other.result()]
+        return [first.id == second.id != other.id, *results]
+
+    execution = parent.start()
+    assert workflows.result(execution) == [True, 2, 2, 6]
+    assert Execution.objects.for_workflow("child").count() == 2
+
+
+def test_a_parent_attaches_to_an_execution_that_has_the_key(workflows: Workflows, colour: Colour) -> None:
+    """CHD-08: started by somebody else; its end is noticed all the same."""
+    foreign = registry.workflow("child").using(key="k").start(21)
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> Any:
+        return await ctx.run(registry.workflow("child").using(key="k"), 1)
+
+    execution = parent.start()
+    workflows.run_until_idle()
+    assert not of(execution).children.exists()
+    assert workflows.result(execution) == 42
+    assert of(foreign).parent_id is None
+
+
+def test_an_idempotent_child_is_never_started_twice(workflows: Workflows, colour: Colour) -> None:
+    """A finished one gives its result at once."""
+    first = registry.workflow("child").using(idempotency_key="invoice-7").start(1)
+    assert workflows.result(first) == 2
+
+    @colour()
+    async def parent(ctx: AsyncContext) -> Any:
+        return await ctx.run(registry.workflow("child").using(idempotency_key="invoice-7"), 50)
+
+    assert workflows.result(parent.start()) == 2
+
+
+def test_input_that_does_not_fit_the_child_fails_the_parent(workflows: Workflows, colour: Colour) -> None:
+    @colour()
+    async def parent(ctx: AsyncContext) -> None:
+        await ctx.run("child", "many")
+
+    execution = parent.start()
+    with pytest.raises(ExecutionFailed, match="InvalidInput: n:"):
+        workflows.result(execution)
+    assert not of(execution).children.exists()
+
+
+def test_a_workflow_is_no_step(workflows: Workflows, colour: Colour) -> None:
+    @colour()
+    async def parent(ctx: AsyncContext) -> None:
+        await ctx.do(registry.workflow("child"), 1)
+
+    with pytest.raises(ExecutionFailed, match="waits for it as a child"):
+        workflows.result(parent.start())
+
+
+def test_three_generations(workflows: Workflows, colour: Colour) -> None:
+    @colour()
+    async def parent(ctx: AsyncContext, depth: int) -> int:
+        return 1 + await ctx.run("parent", depth - 1) if depth else 0
+
+    execution = parent.start(5)
+    assert workflows.result(execution) == 5
+    assert Execution.objects.for_workflow("parent").count() == 6
+
+
+def test_a_step_alone_can_be_a_child(workflows: Workflows, colour: Colour) -> None:
+    @colour()
+    async def parent(ctx: AsyncContext) -> list[Any]:
+        return [await ctx.run(double, 4), await ctx.run(double.using(queue="bulk", retry=Retry(max_attempts=2)), 5)]
+
+    execution = parent.start()
+    assert workflows.result(execution) == [8, 10]
+    assert sorted(of(execution).children.values_list("queue", flat=True)) == ["bulk", "default"]
+
+
+def test_a_replay_starts_no_second_child(workflows: Workflows, counter: Counter) -> None:
+    """No child is started twice from one position."""
+
+    @workflow
+    def parent(ctx: Context) -> list[Any]:
+        results = []
+        for n in range(3):
+            results.append(ctx.run("child", n))
+            ctx.sleep("1 day")
+            counter.count()
+        return results
+
+    execution = parent.start()
+    assert workflows.result(execution) == [0, 2, 4]
+    assert of(execution).children.count() == 3
