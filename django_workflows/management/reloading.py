@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from django.utils.autoreload import get_child_arguments, iter_all_python_module_files
 
@@ -37,16 +38,36 @@ class Reloader:
 
 def run_reloading(marker: str) -> int:
     """The outer process: runs the command in a child, again after each change; its exit status at the end."""
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, lambda *_: None)
+    outer = _Outer()
+    signal.signal(signal.SIGTERM, outer.on_signal)
+    signal.signal(signal.SIGINT, outer.on_signal)
     while True:
         seen = _modification_times()
-        status = subprocess.run(get_child_arguments(), env={**os.environ, marker: "1"}, check=False).returncode
+        status = outer.run([*get_child_arguments()], {**os.environ, marker: "1"})
         if status == 1:  # the code does not even load: wait until somebody mends it
-            while _first_change(seen) is None:
+            while not outer.is_stopping and _first_change(seen) is None:
                 time.sleep(LOOK_SECONDS)
-        elif status != RELOAD_STATUS:
+        if outer.is_stopping or status not in {1, RELOAD_STATUS}:
             return status
+
+
+class _Outer:
+    """The process around the command; the command hears of a SIGTERM only from here, but of a Ctrl-C by itself."""
+
+    def __init__(self) -> None:
+        self.is_stopping = False
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def run(self, arguments: list[str], environment: dict[str, str]) -> int:
+        self._child = subprocess.Popen(arguments, env=environment)
+        if self.is_stopping:
+            self._child.terminate()
+        return self._child.wait()
+
+    def on_signal(self, number: int, frame: Any) -> None:
+        self.is_stopping = True
+        if number == signal.SIGTERM and self._child is not None:
+            self._child.terminate()
 
 
 def _modification_times() -> dict[Path, float]:

@@ -28,6 +28,7 @@ class Command:
 
     def __init__(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
         self.lines: list[str] = []
+        self.environment = environment
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "runworkflows", *arguments],
             cwd=ROOT,

@@ -43,6 +43,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["autoreload"] and os.environ.get(RELOAD_ENV) is None:
             raise SystemExit(run_reloading(RELOAD_ENV))
+        reloader = Reloader() if options["autoreload"] else None
         _log_to(self.stdout, LEVELS[options["verbosity"]])
         worker_options = _worker_options(options)
         processes = options["processes"] or conf.processes()
@@ -51,7 +52,6 @@ class Command(BaseCommand):
         if options["verbosity"]:
             self._print_banner(worker_options, processes)
         progress = Progress(self.stdout, live=options["drain"] and sys.stdout.isatty())
-        reloader = Reloader() if options["autoreload"] else None
         supervisor = Supervisor(worker_options, processes, on_tick=lambda totals: _tick(progress, reloader, totals))
         status = supervisor.run()
         progress.finish(supervisor.totals(), summary=bool(options["verbosity"]))
