@@ -84,14 +84,15 @@ class DatabaseClock:
     runs ahead by at most the round trip: a deadline made from it is never early.
     """
 
-    __slots__ = ("_base", "_moment", "_offset")
+    __slots__ = ("_known",)
 
     def __init__(self, base: datetime, moment: float) -> None:
         self.sync(base, moment)
 
     def sync(self, base: datetime, moment: float) -> None:
-        self._base, self._moment, self._offset = base, moment, _offset
+        self._known = base, moment, _offset  # one value: other threads read while the pump writes
 
     def now(self) -> datetime:
         """The estimated present time of the database."""
-        return self._base + timedelta(seconds=monotonic() - self._moment) + (_offset - self._offset)
+        base, moment, skipped = self._known
+        return base + timedelta(seconds=monotonic() - moment) + (_offset - skipped)

@@ -19,7 +19,7 @@ from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
 from django_workflows.engine.atomic import store_with
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
-from django_workflows.engine.effects import ChildWait, Invoke, Outcome
+from django_workflows.engine.effects import Invoke, Outcome
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.turn import Turn
@@ -205,13 +205,12 @@ def refresh(turn: Turn) -> None:
     """Read what has arrived since the turn began, in this thread."""
     dialect = dialect_of(connections[turn.alias])
     among, parameters = dialect.among([turn.claimed.id])
-    waited = [id for wait in turn.open_waits() if isinstance(wait, ChildWait) for id in wait.children]
 
     def read(cursor: CursorWrapper) -> tuple[int, list[Unread], list[ChildOutcome]]:
         cursor.execute(f"SELECT inbox FROM django_workflows_execution WHERE id {among}", parameters)
         row = cursor.fetchone()
         unread = [message for _, message in read_unread(cursor, dialect, [turn.claimed.id])]
-        return row[0] if row else 0, unread, read_outcomes(cursor, dialect, waited)
+        return row[0] if row else 0, unread, read_outcomes(cursor, dialect, turn.open_children())
 
     turn.feed(*insist(turn, lambda: transact(turn.alias, read)))
 

@@ -136,6 +136,16 @@ UPDATE django_workflows_execution SET
 WHERE id IN (SELECT id FROM unknown)
 """
 
+HELD = "SELECT id, claim FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'"
+
+GIVE_BACK = """
+UPDATE django_workflows_execution SET
+    status = 'pending', claim = claim + 1, claimed_by = NULL, wake_at = {now}, updated_at = {now}
+WHERE claimed_by = %s AND status = 'running' AND id IN (
+    SELECT id FROM django_workflows_execution WHERE id {among} {lock}
+)
+"""
+
 RELEASE = """
 UPDATE django_workflows_execution SET
     status = 'pending', claim = claim + 1, claimed_by = NULL, wake_at = {now}, updated_at = {now},
@@ -221,6 +231,20 @@ def claimed_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[Cl
     """Everything that a worker holds: reads back a claim whose commit is in doubt."""
     cursor.execute(CLAIMED_BY.format(columns=_CLAIMED), [store(dialect, worker)])
     return [_claimed(row) for row in cursor.fetchall()]
+
+
+def held_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[tuple[UUID, int]]:
+    """The executions that a worker holds, with their claims."""
+    cursor.execute(HELD, [store(dialect, worker)])
+    return [(read_uuid(id), claim) for id, claim in cursor.fetchall()]
+
+
+def give_back(cursor: CursorWrapper, dialect: Dialect, worker: UUID, ids: Iterable[UUID]) -> int:
+    """Release some of what a worker holds; no crash is counted."""
+    among, parameters = dialect.among(ids)
+    text = GIVE_BACK.format(now=dialect.now(), among=among, lock=dialect.lock)
+    cursor.execute(text, [store(dialect, worker), *parameters])
+    return int(cursor.rowcount)
 
 
 def defer_unknown(

@@ -68,15 +68,21 @@ class TurnCrew:
     def _run_in_thread(self, turn: ThreadTurn) -> None:
         bodies.renew_connections()
         try:
-            self._conclude(turn, turn.run())
+            ending = turn.run()
         except (SystemExit, KeyboardInterrupt) as error:
             self._on_exit(error)
+        except BaseException as error:
+            self._conclude(turn, endings.after_own_error(turn, error))
+        else:
+            self._conclude(turn, ending)
 
     async def _run_on_loop(self, turn: LoopTurn) -> None:
         try:
             self._conclude(turn, await turn.run())
         except (SystemExit, KeyboardInterrupt) as error:
             self._on_exit(error)
+        except BaseException as error:
+            self._conclude(turn, endings.after_own_error(turn, error))
         finally:
             self._async_turns -= 1
 

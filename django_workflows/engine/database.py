@@ -178,8 +178,9 @@ def fault_of(error: DatabaseError | InterfaceError, *, at_commit: bool, usable: 
         return Fault.AMBIGUOUS if at_commit else Fault.LOST
     if isinstance(error, DataError | IntegrityError):
         return Fault.DATA
-    if isinstance(error, OperationalError) and not state:
-        # told by the driver, not by the server; Django may have connected again since, so `usable` says nothing
+    if isinstance(error, OperationalError) and not state and type(error.__cause__).__module__ != "sqlite3":
+        # told by the driver, not by the server; Django may have connected again since, so `usable` says nothing. SQLite
+        # has no server to lose, and no codes: its "no such table" looks the same
         return Fault.AMBIGUOUS if at_commit else Fault.LOST
     return Fault.OTHER
 

@@ -112,9 +112,7 @@ def _after_mismatch(turn: Turn) -> Ending:
     """It may only be an old worker in a rolling deploy: left to others first, then paused with what was found."""
     assert turn.mismatch is not None
     since = turn.now() - timedelta(seconds=conf.mismatch_delay() * (conf.mismatch_releases() + 3) + 60)
-    earlier = Event.objects.using(turn.alias).filter(
-        execution_id=turn.claimed.id, name=MISMATCH, created_at__gte=since
-    )
+    earlier = Event.objects.using(turn.alias).filter(execution_id=turn.claimed.id, name=MISMATCH, created_at__gte=since)
     releases = bodies.insist(turn, lambda: transact(turn.alias, lambda _: earlier.count()))
     mismatch = turn.mismatch
     data = {"step": mismatch.key, "expected": mismatch.expected, "found": mismatch.found}
@@ -134,6 +132,18 @@ def expired(turn: Turn) -> Ending | None:
         error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {claimed.deadline}."}
         return Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"])
     return None
+
+
+def after_own_error(turn: Turn, error: BaseException) -> Ending | None:
+    """The ending when the engine itself failed: others, or a later version, may do better."""
+    if turn.abandoned:
+        return None
+    turn.unwinding = True
+    logger.error("Execution %s (%s) met an error of the engine", turn.claimed.id, turn.claimed.workflow, exc_info=error)
+    later = turn.after(timedelta(seconds=conf.mismatch_delay()))
+    return Ending(
+        end=End.RELEASE, deadline=later, reason=f"Error of the engine: {type(error).__name__}: {error}"[:1000]
+    )
 
 
 def conclude(turn: Turn, ending: Ending) -> Ending:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from django.dispatch import Signal
 
 from django_workflows import codec, signals
+from django_workflows.engine.database import ConnectionLost
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending, Receipt
@@ -47,5 +49,6 @@ def refuse(turn: Turn, receipt: Receipt) -> Ending:
     ending = Ending(end=End.FAIL, error=codec.encode(data), reason=f"The database refused a value: {error}"[:1000])
     write = turn.empty_write()
     write.ending = ending
-    store_all(turn.alias, [write])
+    with contextlib.suppress(ConnectionLost):  # the pump then finds a claim without a turn, and gives it back
+        store_all(turn.alias, [write])
     return ending

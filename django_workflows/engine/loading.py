@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -77,14 +78,14 @@ def load(cursor: CursorWrapper, dialect: Dialect, batch: Sequence[Claimed]) -> l
     if addressed := [claimed.id for claimed in batch if claimed.inbox]:
         for id, unread in read_unread(cursor, dialect, addressed):
             loaded[id].inbox.append(unread)
-    parents = {
-        entry.child_id: one
-        for one in loaded.values()
-        for entry in one.entries
-        if entry.child_id is not None and entry.status == "scheduled"
-    }
+    parents: defaultdict[UUID, list[Loaded]] = defaultdict(list)  # two, where one found the other's child by its key
+    for one in loaded.values():
+        for entry in one.entries:
+            if entry.child_id is not None and entry.status == "scheduled":
+                parents[entry.child_id].append(one)
     for outcome in read_outcomes(cursor, dialect, list(parents)):
-        parents[outcome.id].children[outcome.id] = outcome
+        for one in parents[outcome.id]:
+            one.children[outcome.id] = outcome
     return list(loaded.values())
 
 

@@ -41,6 +41,11 @@ class Surroundings(Protocol):
         """Have the turn's write stored soon; the answer comes by `receive()`."""
 
 
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 Line = tuple["LoopTurn", Scope]
 _line: ContextVar[Line | None] = ContextVar("django_workflows_line", default=None)
 
@@ -96,10 +101,13 @@ class LoopTurn(Turn):
             return await self._conclude(lambda: endings.after_unwinding(self))
         except ControlFlow:
             return await self._conclude(lambda: endings.after_unwinding(self))
-        except asyncio.CancelledError:
-            if not self.unwinding:
+        except asyncio.CancelledError as cancelled:
+            if self.unwinding:
+                return await self._conclude(lambda: endings.after_unwinding(self))
+            if _is_being_cancelled():
                 raise
-            return await self._conclude(lambda: endings.after_unwinding(self))
+            own = cancelled  # the function awaited a task that it had cancelled itself
+            return await self._conclude(lambda: endings.after_error(self, own))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as raised:
@@ -107,6 +115,8 @@ class LoopTurn(Turn):
             return await self._conclude(lambda: endings.after_error(self, error))
         finally:
             self.unwinding = self.has_ended = True
+            if self._timer is not None:
+                self._timer.cancel()  # it would keep this turn in memory for as long as a day
             await self._end_tasks()
 
     async def _run_main(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -133,8 +143,13 @@ class LoopTurn(Turn):
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._has_ended)
         self._calls += 1
+
+    def _has_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._calls += 1
+        self._rest_soon()
 
     async def _end_tasks(self) -> None:
         tasks = [task for task in self._tasks if not task.done()]
@@ -235,6 +250,7 @@ class LoopTurn(Turn):
                 await future
             finally:
                 self._busy -= 1
+                self._rest_soon()
         if self.unwinding:
             raise Abandoned if self.abandoned else Parked
 
@@ -269,6 +285,7 @@ class LoopTurn(Turn):
             return await self.surroundings.call_in_thread(fn)
         finally:
             self._busy -= 1
+            self._rest_soon()
 
     async def _query(self, effect: effects.Query) -> Any:
         return await self._apart(partial(bodies.insist, self, effect.fn))
@@ -297,7 +314,7 @@ class LoopTurn(Turn):
 
     def _rest_soon(self) -> None:
         """Look after a few rounds of the loop whether the workflow's code has come to rest."""
-        if not self._is_resting and (self._undelivered or self._waiters):
+        if not self._is_resting and not self.has_ended and (self._undelivered or self._waiters):
             self._is_resting = True
             self.loop.call_soon(self._rest, self._calls, HOPS)
 
@@ -314,8 +331,11 @@ class LoopTurn(Turn):
                 future.set_result(None)
             self._calls += 1
             self._rest_soon()
-        elif not self._wake_waiters() and not self._busy and self._waiters:
-            self._unwind()
+        elif not self._wake_one() and self._waiters:
+            if self._busy:
+                self._set_timer()  # the database's clock may have been read anew since it was set
+            else:
+                self._unwind()
 
     # waiting
 
@@ -323,7 +343,7 @@ class LoopTurn(Turn):
         """Wait while other tasks of this turn go on; unwind when none does."""
         if self.unwinding:
             raise Abandoned if self.abandoned else Parked
-        if (found := self.resolve(wait)) is not None:
+        if not self._tasks and (found := self.resolve(wait)) is not None:
             return found
         future: asyncio.Future[Any] = self.loop.create_future()
         self.waits[wait.key] = wait
@@ -349,14 +369,15 @@ class LoopTurn(Turn):
         if entry is not None and not entry.is_final and entry.kind in {"sleep", "signal", "event"}:
             self.settle(entry, "skipped")
 
-    def _wake_waiters(self) -> bool:
-        woken = False
-        for wait, future in list(self._waiters.values()):
+    def _wake_one(self) -> bool:
+        """Answer the first wait that can be answered; what it sets in motion may end the others."""
+        for wait, future in self._waiters.values():
             if not future.done() and (found := self.resolve(wait)) is not None:
                 future.set_result(found)
-                woken = True
-        self._calls += woken
-        return woken
+                self._calls += 1
+                self._rest_soon()
+                return True
+        return False
 
     def _set_timer(self) -> None:
         """While something else goes on, deadlines are kept here; once parked, by the database."""
@@ -380,7 +401,6 @@ class LoopTurn(Turn):
         for future in ready:
             if not future.done():
                 future.set_result(None)
-        self._wake_waiters()
         self._rest_soon()
 
     # branches

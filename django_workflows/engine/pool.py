@@ -41,7 +41,7 @@ class Pool:
         self._calls.put(call)
 
     def try_submit(self, call: Call) -> bool:
-        """Have `call` called by a thread that is free now, if there is one: of two callers only one can get the last."""
+        """Have `call` called by a thread that is free now, if there is one; the last goes to one caller."""
         with self._lock:
             if not self._count_unused():
                 return False

@@ -37,6 +37,7 @@ LONGEST_PAUSE = 5.0
 
 NOTED_SECONDS = 0.005  # a result without hurry is stored together with what follows within this time
 AGAIN_SECONDS = (0.010, 0.025)  # after a wake-up, look again: NOTIFY is throttled, and CockroachDB hides fresh rows
+ORPHANS_SECONDS = 5.0  # a worker looks this often for claims of its own that no turn has
 DISCOVER_SECONDS = 2.0  # a worker of all queues looks this often for new ones
 IDLE_SECONDS = 0.2  # a drain ends when nothing has been due for so long
 PEEK_SECONDS = 0.020  # while claims find work, look this often for a higher priority
@@ -110,7 +111,7 @@ class Pump:
         self._noted: dict[Turn, float] = {}
         self._held: dict[UUID, Turn] = {}
         self._queues = diet.queues
-        self._discover_at = 0.0
+        self._discover_at = self._orphans_at = 0.0
         self._ready: list[_Source] = []
         self._peeked_at = 0.0
         self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last peek
@@ -409,6 +410,18 @@ class Pump:
         for turn in self._watch.attend(list(self._held.values()), self.clock.now()):
             self._noted.setdefault(turn, monotonic())
         self._reporter.held(len(self._held))
+        if monotonic() >= self._orphans_at:
+            self._orphans_at = monotonic() + ORPHANS_SECONDS
+            self._release_orphans()
+
+    def _release_orphans(self) -> None:
+        """A claim without a turn, whose last write could not be stored, would be extended for ever by the keeper."""
+        held = single(self.alias, lambda cursor: claiming.held_by(cursor, self.dialect, self.worker))
+        orphans = [id for id, claim in held if (turn := self._held.get(id)) is None or turn.claimed.claim != claim]
+        if orphans:
+            logger.warning("Giving back %d executions that have no turn here.", len(orphans))
+            single(self.alias, lambda cursor: claiming.give_back(cursor, self.dialect, self.worker, orphans))
+            self.wake_up("")
 
     # sleeping, outages, the end
 

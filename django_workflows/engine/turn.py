@@ -88,6 +88,7 @@ class Turn:
         self._consumed: set[UUID] = set()
         self._unstored: set[UUID] = set()
         self._suspects: set[str] = set()
+        self._unrecorded: set[str] = set()  # keys of steps under way that have no row yet
         self._limit = conf.max_steps()
 
     # what a workflow may know
@@ -119,7 +120,10 @@ class Turn:
 
     def new_entry(self, key: str, kind: str, name: str, status: str = "scheduled", **values: Any) -> Entry:
         """A row that is not in the journal yet. Raises `LimitExceeded`."""
-        if len(self.journal) >= self._limit:
+        with self.changed:
+            self._unrecorded.add(key)
+            count = len(self.journal) + len(self._unrecorded)
+        if count > self._limit:
             raise LimitExceeded(
                 f"This execution has {self._limit} steps, the most that WORKFLOWS['MAX_STEPS'] allows. Use ctx.loop() "
                 "or ctx.continue_as_new() for what goes on for long."
@@ -132,6 +136,7 @@ class Turn:
         """Put an entry into the journal and into the next write."""
         with self.changed:
             self.journal.put(entry)
+            self._unrecorded.discard(entry.key)
             self._write.entries[entry.id] = entry
         self.committer.note(self)
         return entry
@@ -244,6 +249,13 @@ class Turn:
     @property
     def has_something_to_store(self) -> bool:
         return self._has_something(self._write)
+
+    @property
+    def has_progress_to_store(self) -> bool:
+        """Whether a replay would come further: an attempt that has only begun is none."""
+        with self.changed:
+            entries = [*self._write.entries.values(), *self._write.unless_moved.values()]
+        return any(entry.status != "running" for entry in entries)
 
     def _has_something(self, write: Write) -> bool:
         return bool(
@@ -365,6 +377,10 @@ class Turn:
     def open_waits(self) -> list[Wait]:
         with self.changed:
             return list(self.waits.values())
+
+    def open_children(self) -> list[UUID]:
+        """Children that are not known to have ended. All of them: one may be awaited after its end was noticed."""
+        return [entry.child_id for entry in list(self.journal) if entry.child_id is not None and not entry.is_final]
 
     def suspension(self) -> Ending:
         """The ending of a turn in which everything waits."""

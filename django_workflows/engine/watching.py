@@ -15,11 +15,10 @@ from django_workflows.clock import monotonic
 from django_workflows.engine import lifecycle, wakeups
 from django_workflows.engine.claiming import Claimed
 from django_workflows.engine.database import dialect_of, read_uuid, transact
-from django_workflows.engine.effects import ChildWait
 from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
-from django_workflows.engine.writes import End, Ending, Receipt, Write
+from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
 
 LONG_BODY_SECONDS = 1.0
 BODIES_EVERY = 0.5
@@ -71,9 +70,17 @@ class Watch:
         """The execution's own deadline beats whatever its steps still bring."""
         error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {deadline}."}
         write = turn.take_write() or turn.empty_write()
-        write.ending = Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"])
-        store_all(self._alias, [write])
-        turn.abandon()
+        ending, own = Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"]), write.ending
+        write.ending = ending
+        verdict = Verdict.POSTPONED
+        try:
+            verdict = store_all(self._alias, [write])[0].verdict
+        finally:
+            if verdict is Verdict.POSTPONED:  # or the connection was lost: to be tried again
+                write.ending = own
+                turn.put_back(write)
+        if verdict is not Verdict.POSTPONED:
+            turn.abandon()
 
     def _look_at_inboxes(self, turns: Sequence[Turn]) -> None:
         if not turns:
@@ -105,12 +112,11 @@ class Watch:
         if inbox == turn.seen_inbox:
             return turn, inbox, requested, [], []
         dialect = dialect_of(connections[self._alias])
-        awaited = [id for wait in turn.open_waits() if isinstance(wait, ChildWait) for id in wait.children]
         unread = [message for _, message in read_unread(cursor, dialect, [turn.claimed.id])]
-        return turn, inbox, requested, unread, read_outcomes(cursor, dialect, awaited)
+        return turn, inbox, requested, unread, read_outcomes(cursor, dialect, turn.open_children())
 
     def end_unstarted(self, claimed: Claimed, ending: Ending) -> None:
-        """End a claim whose turn never begins."""
+        """End a claim whose turn never begins; if it cannot be stored now, the pump finds a claim without a turn."""
         write = Write(
             execution_id=claimed.id,
             claim=claimed.claim,

@@ -1,0 +1,137 @@
+"""Group commits and claims against the database: an outcome stands, and no claim is held that nobody works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from django.db import connection
+
+from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.clock import DatabaseClock, database_now, monotonic
+from django_workflows.engine import watching
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.loading import Loaded, load
+from django_workflows.engine.pump import Diet, Pump
+from django_workflows.engine.storing import store_all
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import Receipt, Verdict, Write
+from django_workflows.models import Execution, Status, StepStatus
+from tests.engine.test_review_branches import StoresAtOnce
+from tests.engine.test_review_turns import _claimed
+from tests.factories import ago, make_execution
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALIAS = "default"
+
+
+def _nothing(ctx: Any) -> None: ...
+
+
+def _turn(execution: Execution, **claimed: Any) -> Turn:
+    definition: WorkflowDefinition[..., Any] = WorkflowDefinition(_nothing, {"name": "fulfil"})
+    taken = _claimed(id=execution.id, workflow="fulfil", claim=execution.claim, **claimed)
+    clock = DatabaseClock(database_now(), monotonic())
+    return Turn(Loaded(claimed=taken), definition, clock=clock, committer=StoresAtOnce(), alias=ALIAS)
+
+
+def _taken(turn: Turn) -> Write:
+    write = turn.take_write()
+    assert write is not None
+    return write
+
+
+def test_a_step_that_has_stored_its_outcome_is_not_shown_as_running_afterwards() -> None:
+    execution = make_execution(Status.RUNNING)
+    turn = _turn(execution)
+    entry = turn.new_entry("1", "step", "charge", attempts=1)
+    turn.enter(entry)
+    turn.show_long_bodies(monotonic() + 1)
+    shown = _taken(turn)
+    turn.record(turn.final_entry(entry, "5"))  # as a transactional step does, in a transaction of its own
+    store_all(ALIAS, [_taken(turn)])
+    store_all(ALIAS, [shown])
+    step = execution.steps.get()
+    assert (step.status, step.output) == (StepStatus.SUCCEEDED, 5)
+
+
+def test_a_wait_may_open_and_time_out_in_one_commit() -> None:
+    execution = make_execution(Status.RUNNING)
+    turn = _turn(execution)
+    entry = turn.record(turn.new_entry("1", "signal", "go", deadline=ago(seconds=1)))
+    final = msgspec.structs.replace(entry, status="succeeded", completed_at=turn.now())
+    write = _taken(turn)
+    write.unless_moved[final.id] = final
+    assert store_all(ALIAS, [write])[0].verdict is Verdict.STORED
+    assert execution.steps.get().status == StepStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("fault", [None, ConnectionLost("gone"), AmbiguousCommit("gone")])
+def test_a_deadline_that_cannot_be_stored_now_is_kept_until_it_can(
+    fault: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution = make_execution(Status.RUNNING)
+    turn = _turn(execution, deadline=ago(minutes=1))
+    turn.record(turn.new_entry("1", "step", "charge", "succeeded"))
+    watch = watching.Watch(ALIAS)
+
+    def fail(alias: str, writes: Sequence[Write]) -> list[Receipt]:
+        if fault is not None:
+            raise fault
+        return [Receipt(verdict=Verdict.POSTPONED)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "store_all", fail)
+        try:
+            watch.attend([turn], turn.now())
+        except (ConnectionLost, AmbiguousCommit):
+            assert fault is not None
+    assert not turn.abandoned
+    watch._bodies_at = 0.0
+    watch.attend([turn], turn.now())
+    execution.refresh_from_db()
+    assert execution.status == Status.FAILED
+    assert execution.steps.count() == 1
+    assert turn.abandoned
+
+
+class Silent:
+    def ended(self, *args: Any) -> None: ...
+    def looked(self, *args: Any) -> None: ...
+    def held(self, *args: Any) -> None: ...
+
+
+def _pump(worker: UUID) -> Pump:
+    return Pump(worker, Diet(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+
+
+def test_a_claim_that_no_turn_has_is_given_back_and_fenced() -> None:
+    worker = uuid4()
+    mine, known = (make_execution(Status.RUNNING, claimed_by=worker) for _ in range(2))
+    others = make_execution(Status.RUNNING)
+    pump = _pump(worker)
+    pump.hold(_turn(known))
+    pump._release_orphans()
+    for execution in (mine, known, others):
+        execution.refresh_from_db()
+    assert (mine.status, mine.claim, mine.claimed_by) == (Status.PENDING, 2, None)
+    assert mine.wake_at is not None
+    assert mine.wake_at <= database_now() + timedelta(milliseconds=1)
+    assert (known.status, known.claim) == (Status.RUNNING, 1)
+    assert (others.status, others.claim) == (Status.RUNNING, 1)
+
+
+def test_two_parents_of_one_child_both_learn_of_its_end() -> None:
+    child = make_execution(Status.COMPLETED)
+    turns = [_turn(make_execution(Status.RUNNING, claim=2)) for _ in range(2)]
+    for turn in turns:
+        turn.record(turn.new_entry("1", "child", "fulfil", child_id=child.id))
+    store_all(ALIAS, [_taken(turn) for turn in turns])
+    with connection.cursor() as cursor:
+        loaded = load(cursor, _pump(uuid4()).dialect, [turn.claimed for turn in turns])
+    assert [set(one.children) for one in loaded] == [{child.id}, {child.id}]
