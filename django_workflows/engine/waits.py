@@ -107,7 +107,7 @@ def _deadline(turn: Turn, timeout: timedelta | None) -> datetime | None:
 
 def _receive(turn: Turn, entry: Entry, wait: MessageWait) -> Procedure:
     """The final entry of a wait: a message, or the timeout if nothing has arrived when that is stored."""
-    if turn.resolve(wait) is None and turn.journal.get(entry.key) is None:
+    if turn.journal.get(entry.key) is None:
         turn.record(entry)
     while True:
         found = yield wait

@@ -13,5 +13,5 @@ class EvictingCommitter(InlineCommitter):
     """
 
     def note(self, turn: Turn) -> None:
-        if turn.has_something_to_store:
+        if turn.has_progress_to_store:
             turn.releasing = True
