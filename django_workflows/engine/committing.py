@@ -150,6 +150,9 @@ def _store_messages(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]
     if cancelled := [id for write in writes for id in write.cancelled]:
         among, parameters = dialect.among(cancelled)
         cursor.execute(statements.CANCEL.format(among=among), parameters)
+    if renewed := [write.execution_id for write in writes if write.ending and write.ending.end is End.RENEW]:
+        among, parameters = dialect.among(renewed)
+        cursor.execute(statements.DISCARD_DELIVERIES.format(among=among, now=dialect.now()), parameters)
     if consumed := [id for write in writes for id in write.consumed]:
         among, parameters = dialect.among(consumed)
         cursor.execute(statements.CONSUME_SIGNALS.format(among=among, now=dialect.now()), parameters)

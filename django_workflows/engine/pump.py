@@ -36,6 +36,7 @@ UNREACHABLE = (ConnectionLost, AmbiguousCommit, DatabaseError, InterfaceError)
 LONGEST_PAUSE = 5.0
 
 NOTED_SECONDS = 0.005  # a result without hurry is stored together with what follows within this time
+LOCKED_SECONDS = 0.05  # when somebody else has locked its row, it is tried again this much later
 AGAIN_SECONDS = (0.010, 0.025)  # after a wake-up, look again: NOTIFY is throttled, and CockroachDB hides fresh rows
 ORPHANS_SECONDS = 5.0  # a worker looks this often for claims of its own that no turn has
 DISCOVER_SECONDS = 2.0  # a worker of all queues looks this often for new ones
@@ -177,6 +178,7 @@ class Pump:
         self._give_back()
 
     def _read_clock(self) -> None:
+        connections[self.alias].ensure_connection()  # not to count the time that it takes
         moment = monotonic()
         self.clock = DatabaseClock(database_now(self.alias), moment)
 
@@ -239,7 +241,7 @@ class Pump:
     def _settle(self, turn: Turn, write: Write, receipt: Receipt) -> None:
         if receipt.verdict is Verdict.POSTPONED:
             turn.put_back(write)
-            self._noted[turn] = monotonic()
+            self._noted[turn] = monotonic() + LOCKED_SECONDS
             return
         turn.receive(write, receipt)
         if receipt.verdict is Verdict.REFUSED:
@@ -291,11 +293,7 @@ class Pump:
 
     def _peek(self) -> None:
         self._discover_queues()
-        moment = monotonic()
-        peek = single(
-            self.alias,
-            lambda cursor: claiming.peek(cursor, self.dialect, self._queues, alone=self.diet.alone),
-        )
+        moment, peek = single(self.alias, self._ask)
         self.clock.sync(peek.now, moment)
         self._ready = [
             _Source(place, is_async)
@@ -310,6 +308,9 @@ class Pump:
         for chore in self._chores:
             if chore(self.alias, peek):
                 self.wake_up("")
+
+    def _ask(self, cursor: CursorWrapper) -> tuple[float, Peek]:
+        return monotonic(), claiming.peek(cursor, self.dialect, self._queues, alone=self.diet.alone)
 
     def _discover_queues(self) -> None:
         """A worker that names no queues serves those that are in use."""
@@ -434,7 +435,8 @@ class Pump:
             moments.append(self._look_at())
         if self._stop_by is not None:
             moments.append(self._stop_by if self._held else 0.0)
-        moments += [since + NOTED_SECONDS for since in list(self._noted.values())[:1]]
+        if noted := list(self._noted.values()):
+            moments.append(min(noted) + NOTED_SECONDS)
         self._bell.wait(max(min(moments) - now, 0.0005) if moments else None)
         self._bell.clear()
 

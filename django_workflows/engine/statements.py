@@ -114,6 +114,12 @@ FORGET_STEPS = "UPDATE django_workflows_stepresult SET status = 'forgotten' WHER
 
 CONSUME_SIGNALS = "UPDATE django_workflows_signal SET consumed_at = {now} WHERE id {among}"
 
+# An event was meant for one wait, by its position; the next generation counts positions anew.
+DISCARD_DELIVERIES = """
+UPDATE django_workflows_signal SET consumed_at = {now}
+WHERE execution_id {among} AND consumed_at IS NULL AND step_key > ''
+"""
+
 CHILD_COLUMNS = columns(
     id="uuid",
     workflow="text",

@@ -25,9 +25,15 @@ def store_all(
     `sync` learns the database's time and the local moment before it was asked.
     """
     dialect = dialect_of(connections[alias])
+    moment = 0.0
+
+    def store(cursor: CursorWrapper) -> tuple[list[Receipt], datetime]:
+        nonlocal moment
+        moment = monotonic()  # after waiting for a connection, a lock or another try: what the clock is ahead by
+        return committing.store(cursor, dialect, writes)
+
     try:
-        moment = monotonic()
-        receipts, now = transact(alias, lambda cursor: committing.store(cursor, dialect, writes))
+        receipts, now = transact(alias, store)
     except AmbiguousCommit:
         return _after_ambiguity(alias, dialect, writes, sync)
     except (DataError, IntegrityError) as error:

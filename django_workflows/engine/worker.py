@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -31,6 +32,7 @@ logger = logging.getLogger("django_workflows")
 
 BEAT_SECONDS = 0.2
 ROW_SECONDS = 10.0
+KEPT = timedelta(days=1)  # rows of workers that are gone
 EXIT_ASKED_BY_USER_CODE = 3
 
 
@@ -187,6 +189,7 @@ class WorkerProcess:
         return False
 
     def _create_row(self, alias: str, peek: Peek, values: dict[str, Any]) -> None:
+        Worker.objects.using(alias).filter(seen_at__lt=peek.now - KEPT).delete()
         hostname = socket.gethostname()
         served: dict[str, list[int]] = {}
         for name, version in self.pump.diet.served:

@@ -19,11 +19,11 @@ from django_workflows.engine.loading import Loaded, load
 from django_workflows.engine.pump import Diet, Pump
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
-from django_workflows.engine.writes import Receipt, Verdict, Write
+from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
 from django_workflows.models import Execution, Status, StepStatus
 from tests.engine.test_review_branches import StoresAtOnce
 from tests.engine.test_review_turns import _claimed
-from tests.factories import ago, make_execution
+from tests.factories import ago, make_execution, make_signal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,3 +135,15 @@ def test_two_parents_of_one_child_both_learn_of_its_end() -> None:
     with connection.cursor() as cursor:
         loaded = load(cursor, _pump(uuid4()).dialect, [turn.claimed for turn in turns])
     assert [set(one.children) for one in loaded] == [{child.id}, {child.id}]
+
+
+def test_events_for_waits_of_one_generation_are_not_left_to_the_next() -> None:
+    execution = make_execution(Status.RUNNING)
+    old, signal = make_signal(execution, "paid", step_key="3"), make_signal(execution, "approved")
+    turn = _turn(execution)
+    turn.set_ending(Ending(end=End.RENEW, input="{}"))
+    store_all(ALIAS, [_taken(turn)])
+    old.refresh_from_db()
+    signal.refresh_from_db()
+    assert old.consumed_at is not None
+    assert signal.consumed_at is None
