@@ -21,6 +21,7 @@ from django_workflows.engine.database import Dialect, read_time, read_uuid, read
 
 PRIORITIES = range(9, -1, -1)
 ALONE_AFTER = 2  # crashes without progress after which an execution runs alone
+UNTAKEN_SECONDS, BACK_SECONDS = 60.0, 30.0  # due for so long, executions without code step back by so much
 QUARANTINE_AFTER = ALONE_AFTER + 3  # three more deaths while alone
 
 
@@ -52,6 +53,7 @@ class Peek:
     """When something falls due in each (queue, priority), highest priority first, and whether verbs are requested."""
 
     due: dict[tuple[str, int], datetime]
+    later: list[datetime]  # the next moment after now in each: what is due may need code or a slot that is not here
     requested: bool
     undispatched: bool
     suspects: int
@@ -61,7 +63,7 @@ class Peek:
         return [place for place, wake_at in self.due.items() if wake_at <= self.now]
 
     def next_due(self) -> datetime | None:
-        return min((wake_at for wake_at in self.due.values() if wake_at > self.now), default=None)
+        return min(self.later, default=None)
 
 
 PEEK = """
@@ -69,6 +71,11 @@ WITH place(queue, priority) AS (VALUES {places})
 SELECT place.queue, place.priority, (
     SELECT e.wake_at FROM django_workflows_execution e
     WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at IS NOT NULL AND e.requested = ''
+    AND e.status IN ('pending', 'waiting', 'running') {suspects}
+    ORDER BY e.wake_at LIMIT 1
+), (
+    SELECT e.wake_at FROM django_workflows_execution e
+    WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at > {now} AND e.requested = ''
     AND e.status IN ('pending', 'waiting', 'running') {suspects}
     ORDER BY e.wake_at LIMIT 1
 ), (SELECT 1 FROM django_workflows_execution WHERE requested > '' LIMIT 1), (
@@ -120,12 +127,13 @@ AND (workflow, version) IN ({served})
 RETURNING {columns}
 """
 
-# Due rows that nobody here can execute would stand at the head of the queue for ever: they step back, the longer the
-# older they are. No attempt is used, and a worker that knows them takes them when they come round.
+# Due rows that nobody takes would stand at the head of the queue for ever: what has been due for a while and cannot be
+# executed here steps back. No attempt is used, and a worker that knows them takes them when they come round. One that
+# is there takes them before that: in a rolling deploy the old workers must not keep them from the new ones.
 DEFER = """
 WITH unknown AS MATERIALIZED (
     SELECT id, created_at FROM django_workflows_execution
-    WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = ''
+    WHERE queue = %s AND priority = %s AND wake_at <= {untaken} AND requested = ''
     AND status IN ('pending', 'waiting', 'running') AND (workflow, version) NOT IN ({served})
     ORDER BY wake_at LIMIT 1000 {lock}
 )
@@ -180,13 +188,13 @@ def peek(cursor: CursorWrapper, dialect: Dialect, queues: Sequence[str], *, alon
     suspects = f"AND e.crashes >= {ALONE_AFTER}" if alone else ""
     cursor.execute(PEEK.format(places=values, now=dialect.now(), suspects=suspects), parameters)
     rows = cursor.fetchall()
-    due = {(row[0], row[1]): moment for row in rows if (moment := read_time(row[2])) is not None}
     return Peek(
-        due,
-        requested=rows[0][3] is not None,
-        undispatched=rows[0][4] is not None,
-        suspects=rows[0][5],
-        now=clock.parse_sql_time(rows[0][6]),
+        due={(row[0], row[1]): moment for row in rows if (moment := read_time(row[2])) is not None},
+        later=[moment for row in rows if (moment := read_time(row[3])) is not None],
+        requested=rows[0][4] is not None,
+        undispatched=rows[0][5] is not None,
+        suspects=rows[0][6],
+        now=clock.parse_sql_time(rows[0][7]),
     )
 
 
@@ -250,17 +258,15 @@ def give_back(cursor: CursorWrapper, dialect: Dialect, worker: UUID, ids: Iterab
 def defer_unknown(
     cursor: CursorWrapper, dialect: Dialect, place: tuple[str, int], served: Sequence[tuple[str, int]]
 ) -> int:
-    """Let due executions that this worker has no code for step back; how many there were."""
-    text = DEFER.format(now=dialect.now(), lock=dialect.lock, served=_pairs(served), later=_later(dialect))
+    """Let executions that nobody takes, and that this worker has no code for, step back; how many there were."""
+    text = DEFER.format(
+        untaken=dialect.now(-UNTAKEN_SECONDS),
+        later=dialect.now(BACK_SECONDS),
+        lock=dialect.lock,
+        served=_pairs(served),
+    )
     cursor.execute(text, [*place, *(value for pair in served for value in pair)])
     return int(cursor.rowcount)
-
-
-def _later(dialect: Dialect) -> str:
-    """Two seconds from now for an execution that is young, half a minute for one that waits for minutes."""
-    steps = ((10, 2), (60, 10))
-    cases = " ".join(f"WHEN created_at > {dialect.now(-age)} THEN {dialect.now(pause)}" for age, pause in steps)
-    return f"CASE {cases} ELSE {dialect.now(30)} END"
 
 
 def release_all(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID], *, crashed: bool) -> int:
