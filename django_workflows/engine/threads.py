@@ -6,6 +6,7 @@ that are not waiting. When none is left and no wait has come to anything, the tu
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from collections import deque
@@ -56,7 +57,6 @@ class ThreadTurn(Turn):
         self._active = 1
         self._blocked: dict[str, effects.Wait] = {}  # waits that a thread sits in
         self._crews: list[Crew] = []
-        self._closed: set[str] = set()  # scopes of branches that lost a race
 
     def run(self) -> Ending | None:
         """Call the workflow's function; how the turn ends, or None when the claim was lost."""
@@ -124,7 +124,7 @@ class ThreadTurn(Turn):
             raise Abandoned if self.abandoned else Parked
 
     def _is_closed(self, lane: Lane) -> bool:
-        return bool(self._closed) and any(lane.scope.prefix.startswith(prefix) for prefix in self._closed)
+        return bool(self._closed) and self.is_closed(lane.scope.prefix)
 
     def _count_swallowed(self) -> None:
         """A function that catches BaseException in a loop never ends: its execution fails, its thread is slowed."""
@@ -191,11 +191,11 @@ class ThreadTurn(Turn):
         """Threads get their results when they have them."""
 
     def _query(self, lane: Lane, effect: effects.Query) -> Any:
-        return effect.fn()
+        return bodies.insist(self, effect.fn)
 
     def _iterate(self, lane: Lane, effect: effects.Iterate) -> Any:
         inner = Lane(Scope(effect.prefix), inline=lane.inline)
-        return effect.body(self.context(inner), *effect.args)
+        return _plain(effect.body(self.context(inner), *effect.args))
 
     # waiting
 
@@ -266,7 +266,7 @@ class ThreadTurn(Turn):
         try:
             if isinstance(branch, ChildHandle):
                 return self.perform(inner, commands.WaitForChild("", branch._key))
-            return branch(self.context(inner))
+            return _plain(branch(self.context(inner)))
         except bodies.NOT_FAILURES:
             raise
         except BaseException as error:
@@ -280,6 +280,14 @@ class ThreadTurn(Turn):
             for key in [key for key in self.waits if any(key.startswith(prefix) for prefix in self._closed)]:
                 del self.waits[key]
             self.changed.notify_all()
+
+
+def _plain(value: Any) -> Any:
+    """What a branch or a body returned, unless it is a mistake that would go unnoticed."""
+    if inspect.iscoroutine(value):
+        value.close()
+        raise ContextMisuse("A branch, or a body of a loop, is `async def` in a plain workflow: declare both alike.")
+    return value
 
 
 class Crew:

@@ -90,7 +90,12 @@ def _plain(arg: Any) -> Any:
     arg = _unwrapped(arg)
     if not callable(arg) or isinstance(arg, WorkflowDefinition) or hasattr(arg, "as_workflow"):
         return arg
-    return lambda ctx, *args: _awaited(arg(_Awaited(ctx), *args))
+
+    @functools.wraps(arg)
+    def plain(ctx: Any, *args: Any) -> Any:
+        return _awaited(arg(_Awaited(ctx), *args))
+
+    return plain
 
 
 def _awaited(answer: Awaitable[Any]) -> Any:

@@ -332,6 +332,20 @@ def test_a_branch_uses_its_own_context(workflows: Workflows) -> None:
     assert of(execution).status in {Status.FAILED, Status.COMPLETED}
 
 
+def test_an_async_branch_of_a_def_workflow_is_an_error(workflows: Workflows) -> None:
+    """Not a coroutine that nobody awaits."""
+
+    @workflow
+    def flow(ctx: Context) -> Any:
+        async def branch(c: Any) -> int:
+            return 1
+
+        return ctx.gather(branch)
+
+    with pytest.raises(ExecutionFailed, match="declare both alike"):
+        workflows.result(flow.start())
+
+
 def test_handles_of_children_are_branches(workflows: Workflows, colour: Colour) -> None:
     """Semantics 16."""
 
