@@ -113,6 +113,7 @@ class Pump:
         self._held: dict[UUID, Turn] = {}
         self._queues = diet.queues
         self._discover_at = self._orphans_at = 0.0
+        self._has_claimed = False  # since it last looked for claims without a turn
         self._ready: list[_Source] = []
         self._peeked_at = 0.0
         self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last peek
@@ -365,6 +366,7 @@ class Pump:
         """Load the journals of a claimed batch and start its turns; what must run alone is given back."""
         if not taken:
             return
+        self._has_claimed = True
         mine = [claimed for claimed in taken if self._may_run(claimed)]
         loaded = single(self.alias, lambda cursor: loading.load(cursor, self.dialect, mine)) if mine else []
         self.crew.execute(loaded)
@@ -411,7 +413,7 @@ class Pump:
         for turn in self._watch.attend(list(self._held.values()), self.clock.now()):
             self._noted.setdefault(turn, monotonic())
         self._reporter.held(len(self._held))
-        if monotonic() >= self._orphans_at:
+        if (self._has_claimed or self._held) and monotonic() >= self._orphans_at:
             self._orphans_at = monotonic() + ORPHANS_SECONDS
             self._release_orphans()
 
@@ -419,6 +421,7 @@ class Pump:
         """A claim without a turn, whose last write could not be stored, would be extended for ever by the keeper."""
         held = single(self.alias, lambda cursor: claiming.held_by(cursor, self.dialect, self.worker))
         orphans = [id for id, claim in held if (turn := self._held.get(id)) is None or turn.claimed.claim != claim]
+        self._has_claimed = bool(orphans)  # one whose row is locked is given back in another round
         if orphans:
             logger.warning("Giving back %d executions that have no turn here.", len(orphans))
             single(self.alias, lambda cursor: claiming.give_back(cursor, self.dialect, self.worker, orphans))
@@ -461,6 +464,7 @@ class Pump:
         if monotonic() - began > 1.0:
             logger.warning("The database answers again after %.1f s.", monotonic() - began)
         self._schedule.look_at = 0.0
+        self._has_claimed = True
         self._recover_claims()
 
     def _recover_claims(self) -> None:
