@@ -74,7 +74,7 @@ def close(turn: Turn, entry: Entry) -> None:
         if entry.child_id is not None:
             child_id = entry.child_id
             turn.add(lambda write: write.cancelled.append(child_id))
-        turn.settle(entry, "skipped")
+        turn.skip(entry)
 
 
 def loop(turn: Turn, scope: str, key: str, command: commands.Loop, entry: Entry | None) -> Procedure:
@@ -110,7 +110,7 @@ def _after_iteration(turn: Turn, entry: Entry, prefix: str, decision: Any, comma
             raise ContextMisuse(
                 f"The body of ctx.loop() returns Continue(state) or Break(value), not {type(decision).__name__}."
             )
-    with turn.changed:  # into one write: an iteration that is forgotten is over
+    with turn.recording(entry.key):  # an iteration that is forgotten is over
         forgotten = turn.journal.forget(prefix)
         turn.add(lambda write: write.forgotten.extend(one.id for one in forgotten))
         if isinstance(decision, Break):

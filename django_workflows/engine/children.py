@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.engine.branching import close
 from django_workflows.engine.effects import Barrier, ChildWait, Deliver, Query
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.keyed import KeyedStart, LookAfter
@@ -17,7 +18,7 @@ from django_workflows.engine.loading import ChildOutcome
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import NewExecution
-from django_workflows.exceptions import ExecutionCancelled, ExecutionFailed, ExecutionTimedOut
+from django_workflows.exceptions import ExecutionCancelled, ExecutionFailed, ExecutionTimedOut, Parked
 from django_workflows.expressions.durations import parse_duration
 from django_workflows.models import Status
 
@@ -41,7 +42,11 @@ def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
     yield Barrier()
     entry = turn.new_entry(key, command.kind, command.name)
     entry = yield Query(KeyedStart(turn, entry, command.definition, command.args, command.kwargs))
-    turn.journal.put(entry)
+    with turn.changed:
+        turn.journal.put(entry)
+        if turn.is_closed(key):  # its branch has lost a race meanwhile
+            close(turn, entry)
+            raise Parked
     return entry
 
 
@@ -53,7 +58,7 @@ def new_child(
     bound = codec.bind_arguments(fn, args, kwargs, skip=skip, max_bytes=conf.max_payload_bytes())
     entry = turn.new_entry(key, "child", name, child_id=uuid4(), input=codec.encode(bound))
     child = _execution(turn, entry, definition)
-    with turn.changed:  # into one write
+    with turn.recording(key):
         turn.add(lambda write: write.children.append(child))
         return turn.record(entry)
 

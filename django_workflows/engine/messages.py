@@ -28,7 +28,7 @@ def send(turn: Turn, scope: str, key: str, command: commands.Send, entry: Entry 
     if entry is None:
         data = codec.encode(command.data, max_bytes=conf.max_payload_bytes())
         entry = turn.new_entry(key, command.kind, command.name, input=data)
-        with turn.changed:  # into one write
+        with turn.recording(key):
             if command.target is None:
                 event = _event(turn, command, data)
                 turn.add(lambda write: write.events.append(event))

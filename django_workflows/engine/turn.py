@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -88,6 +89,7 @@ class Turn:
         self._consumed: set[UUID] = set()
         self._unstored: set[UUID] = set()
         self._suspects: set[str] = set()
+        self._closed: set[str] = set()  # scopes of branches that lost a race
         self._unrecorded: set[str] = set()  # keys of steps under way that have no row yet
         self._limit = conf.max_steps()
 
@@ -133,13 +135,33 @@ class Turn:
         return Entry(id=uuid4(), key=key, kind=kind, name=name, status=status, seq=seq, created_at=self.now(), **values)
 
     def record(self, entry: Entry) -> Entry:
-        """Put an entry into the journal and into the next write."""
+        """Put an entry into the journal and into the next write. Raises `Parked` in a branch that has lost a race."""
+        with self.changed:
+            self.refuse_closed(entry.key)
+            self._record(entry)
+        self.committer.note(self)
+        return entry
+
+    @contextmanager
+    def recording(self, key: str) -> Iterator[None]:
+        """What is recorded inside gets into one write, or is not: `Parked` in a branch that has lost a race."""
+        with self.changed:
+            self.refuse_closed(key)
+            yield
+
+    def refuse_closed(self, key: str) -> None:
+        if self._closed and self.is_closed(key):
+            raise Parked
+
+    def is_closed(self, key: str) -> bool:
+        """Whether this key, or scope, belongs to a branch that has lost a race."""
+        return any(key.startswith(prefix) for prefix in self._closed)
+
+    def _record(self, entry: Entry) -> None:
         with self.changed:
             self.journal.put(entry)
             self._unrecorded.discard(entry.key)
             self._write.entries[entry.id] = entry
-        self.committer.note(self)
-        return entry
 
     def settle(self, entry: Entry, status: str, **values: Any) -> Entry:
         """Record the outcome of an entry."""
@@ -148,6 +170,13 @@ class Turn:
                 entry, status=status, seq=self.journal.next_seq(), completed_at=self.now(), **values
             )
             return self.record(final)
+
+    def skip(self, entry: Entry) -> None:
+        """Close an open entry that nobody waits for any more, whoever has recorded it."""
+        with self.changed:
+            seq = self.journal.next_seq()
+            self._record(msgspec.structs.replace(entry, status="skipped", seq=seq, completed_at=self.now()))
+        self.committer.note(self)
 
     def final_entry(self, entry: Entry, text: str | None) -> Entry:
         """The row of a step that succeeded, for those who store it themselves."""
@@ -165,6 +194,7 @@ class Turn:
     def settle_unless_moved(self, entry: Entry, status: str, wait: MessageWait) -> Entry | None:
         """Propose an outcome that holds only if nothing has arrived in the inbox since it was read; None if it has."""
         with self.changed:
+            self.refuse_closed(entry.key)
             if self.message_for(wait) is not None:
                 return None
             if not self._write.unless_moved:
@@ -287,7 +317,7 @@ class Turn:
         with self.changed:
             if ending.end in {End.COMPLETE, End.RENEW}:
                 for entry in [entry for entry in self.journal if not entry.is_final]:
-                    self.settle(entry, "skipped")
+                    self.skip(entry)
             self._write.ending = ending
 
     def publish_state(self) -> None:

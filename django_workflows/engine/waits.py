@@ -129,7 +129,7 @@ def _take(turn: Turn, entry: Entry, unread: Unread) -> Entry | None:
         "sent_at": unread.created_at.isoformat(),
     }
     text = codec.encode(message, max_bytes=2 * max(codec.MAX_BYTES, conf.max_payload_bytes()))
-    with turn.changed:
+    with turn.recording(entry.key):
         return turn.settle(entry, "succeeded", output=text) if turn.consume(unread) else None
 
 
