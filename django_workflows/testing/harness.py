@@ -7,12 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from django.db import connections
-
 from django_workflows import client, clock, conf
 from django_workflows.authoring.doors import Duration
 from django_workflows.engine import dispatching, verbs
-from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.inline import InlineDriver
 from django_workflows.expressions.durations import parse_duration
 from django_workflows.models import Event, EventType, Execution, Status
@@ -132,8 +129,9 @@ class Workflows:
     # what is due
 
     def _next(self, left_alone: set[UUID]) -> UUID | None:
-        while self._dispatch() or self._carry_out():
+        while self._dispatch():
             pass
+        self._carry_out()
         due = Execution.objects.using(self._alias).due().filter(status__in=CLAIMABLE, requested="")
         in_order = due.exclude(id__in=left_alone).order_by("-priority", "wake_at", "created_at")
         return in_order.values_list("id", flat=True).first()
@@ -141,11 +139,9 @@ class Workflows:
     def _dispatch(self) -> bool:
         return bool(dispatching.dispatch(self._alias))
 
-    def _carry_out(self) -> bool:
-        if not Execution.objects.using(self._alias).filter(requested__gt="").exists():
-            return False
-        dialect = dialect_of(connections[self._alias])
-        return bool(transact(self._alias, lambda cursor: verbs.carry_out(cursor, dialect)))
+    def _carry_out(self) -> None:
+        if Execution.objects.using(self._alias).filter(requested__gt="").exists():
+            verbs.carry_out_all(self._alias)
 
     def _next_moment(self) -> datetime | None:
         executions = Execution.objects.using(self._alias).filter(
