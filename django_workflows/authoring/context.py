@@ -128,9 +128,15 @@ class Context(BaseContext):
         """Start a child workflow; its handle's `result()` waits for it, or leave it alone."""
         return self._perform(building.child(child, args, kwargs, wait=False))
 
+    @overload
+    def map(
+        self, fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], *, concurrency: int | None = None
+    ) -> list[R]: ...
+    @overload
     def map(
         self, fn: Callable[[T], R] | WorkflowDefinition[[T], R], items: Iterable[T], *, concurrency: int | None = None
-    ) -> list[R]:
+    ) -> list[R]: ...
+    def map(self, fn: Any, items: Iterable[Any], *, concurrency: int | None = None) -> list[Any]:
         """`fn` (a step, a function or a workflow) for each item in parallel; results in the items' order."""
         return self._perform(building.map_over(fn, items, concurrency))  # type: ignore[no-any-return]  # by the engine
 
@@ -250,13 +256,15 @@ class AsyncContext(BaseContext):
         """See `Context.start`."""
         return self._perform(building.child(child, args, kwargs, wait=False))
 
+    @overload
     def map(
-        self,
-        fn: Callable[[T], Awaitable[R]] | Callable[[T], R] | WorkflowDefinition[[T], R],
-        items: Iterable[T],
-        *,
-        concurrency: int | None = None,
-    ) -> Awaitable[list[R]]:
+        self, fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], *, concurrency: int | None = None
+    ) -> Awaitable[list[R]]: ...
+    @overload
+    def map(
+        self, fn: Callable[[T], R] | WorkflowDefinition[[T], R], items: Iterable[T], *, concurrency: int | None = None
+    ) -> Awaitable[list[R]]: ...
+    def map(self, fn: Any, items: Iterable[Any], *, concurrency: int | None = None) -> Awaitable[list[Any]]:
         """See `Context.map`."""
         return self._perform(building.map_over(fn, items, concurrency))  # type: ignore[no-any-return]  # by the engine
 
