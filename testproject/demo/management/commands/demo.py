@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterable
@@ -96,7 +98,8 @@ class Command(BaseCommand):
         self.say(f"Provider    {cast.provider}/ledger   fails, hangs and loses answers on purpose")
         self.say(f"Logs, mail  {cast.folder}")
         self.say(f"Workers     the children of process {cast.workers.pid}: kill -9 one, and see what happens")
-        self.say("Try         python manage.py workflowsdoctor; python manage.py workflows list")
+        manage = f"{os.path.relpath(sys.executable)} manage.py"
+        self.say(f"Try         {manage} workflowsdoctor; {manage} workflows list")
 
     def watch(self, cast: Cast, until: float) -> None:
         while time.monotonic() < until:
