@@ -157,6 +157,7 @@ class Fault(enum.Enum):
 
 _RETRYABLE = {"40001", "40P01", "55P03", "40000"}
 _CONNECTION_CLASSES = ("08", "57P")
+_VALUE_CLASSES = ("21", "22", "23", "54")
 
 
 def sqlstate_of(error: BaseException) -> str:
@@ -165,6 +166,11 @@ def sqlstate_of(error: BaseException) -> str:
         if (state := getattr(candidate, "sqlstate", None)) is not None:
             return str(state)
     return ""
+
+
+def is_about_values(error: DatabaseError | InterfaceError) -> bool:
+    """Whether the server refuses what it was given: other values would do, the same again will not."""
+    return isinstance(error, DataError | IntegrityError) or sqlstate_of(error).startswith(_VALUE_CLASSES)
 
 
 def fault_of(error: DatabaseError | InterfaceError, *, at_commit: bool, usable: bool) -> Fault:
@@ -176,7 +182,7 @@ def fault_of(error: DatabaseError | InterfaceError, *, at_commit: bool, usable: 
         return Fault.RETRY
     if not usable or isinstance(error, InterfaceError) or state.startswith(_CONNECTION_CLASSES):
         return Fault.AMBIGUOUS if at_commit else Fault.LOST
-    if isinstance(error, DataError | IntegrityError):
+    if is_about_values(error):
         return Fault.DATA
     if isinstance(error, OperationalError) and not state and type(error.__cause__).__module__ != "sqlite3":
         # told by the driver, not by the server; Django may have connected again since, so `usable` says nothing. SQLite
@@ -203,7 +209,16 @@ def single(alias: str, work: Callable[[CursorWrapper], T]) -> T:
 
     The statement is its own transaction, so its answer may be lost as that of a commit; errors are those of `transact`.
     """
-    return _repeat(alias, lambda: _in_autocommit(alias, work), lambda: True)
+    was_sent = False
+
+    def once() -> T:
+        nonlocal was_sent
+        was_sent = False
+        with _turn_to_write(alias), connections[alias].cursor() as cursor:
+            was_sent = True
+            return work(cursor)
+
+    return _repeat(alias, once, lambda: was_sent)
 
 
 def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
@@ -224,11 +239,6 @@ def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
         return result
 
     return _repeat(alias, once, lambda: at_commit)
-
-
-def _in_autocommit(alias: str, work: Callable[[CursorWrapper], T]) -> T:
-    with _turn_to_write(alias), connections[alias].cursor() as cursor:
-        return work(cursor)
 
 
 def _turn_to_write(alias: str) -> contextlib.AbstractContextManager[None]:

@@ -163,6 +163,8 @@ class LoopTurn(Turn):
     def perform(self, command: commands.Command) -> Awaitable[Any]:
         """Carry out one call of `ctx`; its place in the journal is fixed now, the rest happens when it is awaited."""
         line = _line.get()
+        if self.unwinding and self.swallowed >= endings.SWALLOWED_LIMIT:
+            return self._stall()
         self._check_usable(line)
         assert line is not None
         scope = line[1]
@@ -212,6 +214,11 @@ class LoopTurn(Turn):
             if self.swallowed == endings.SWALLOWED_LIMIT:
                 endings.fail_for_swallowing(self)
             raise Abandoned if self.abandoned else Parked
+
+    async def _stall(self) -> None:
+        """Slows a function that catches BaseException in a loop, which would stop all others on this event loop."""
+        await asyncio.sleep(1)
+        raise Parked
 
     def _unwind(self, mismatch: NonDeterminism | None = None) -> None:
         self.mismatch = self.mismatch or mismatch

@@ -412,6 +412,10 @@ class Pump:
     def _attend(self) -> None:
         for turn in self._watch.attend(list(self._held.values()), self.clock.now()):
             self._noted.setdefault(turn, monotonic())
+        for turn, ending in self._watch.take_timed_out():
+            self._reporter.ended(turn, ending)
+            self._release(turn)
+            self.wake_up("")
         self._reporter.held(len(self._held))
         if (self._has_claimed or self._held) and monotonic() >= self._orphans_at:
             self._orphans_at = monotonic() + ORPHANS_SECONDS
@@ -461,6 +465,8 @@ class Pump:
             except UNREACHABLE:
                 continue
             break
+        else:
+            return
         if monotonic() - began > 1.0:
             logger.warning("The database answers again after %.1f s.", monotonic() - began)
         self._schedule.look_at = 0.0

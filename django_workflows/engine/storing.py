@@ -6,13 +6,21 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import DatabaseError, DataError, IntegrityError, connections
+from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.clock import monotonic
 from django_workflows.engine import committing
 from django_workflows.engine.claiming import CLAIM_STATE
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, read_uuid, transact
+from django_workflows.engine.database import (
+    AmbiguousCommit,
+    ConnectionLost,
+    Dialect,
+    dialect_of,
+    is_about_values,
+    read_uuid,
+    transact,
+)
 from django_workflows.engine.writes import Receipt, Verdict, Write
 from django_workflows.models import Status
 
@@ -36,13 +44,13 @@ def store_all(
         receipts, now = transact(alias, store)
     except AmbiguousCommit:
         return _after_ambiguity(alias, dialect, writes, sync)
-    except (DataError, IntegrityError) as error:
+    except DatabaseError as error:
+        if not is_about_values(error):  # a full disk, a read-only server: no fault of what is to be stored
+            raise ConnectionLost(str(error)) from error
         if len(writes) == 1:
             return [Receipt(verdict=Verdict.REFUSED, error=error)]
         half = len(writes) // 2
         return store_all(alias, writes[:half], sync) + store_all(alias, writes[half:], sync)
-    except DatabaseError as error:  # a full disk, a read-only server: no fault of what is to be stored
-        raise ConnectionLost(str(error)) from error
     sync(now, moment)
     return receipts
 

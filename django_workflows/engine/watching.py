@@ -34,6 +34,12 @@ class Watch:
         self._alias = alias
         self._bodies_at = self._inbox_at = 0.0
         self._has_waits = False
+        self._timed_out: list[tuple[Turn, Ending]] = []
+
+    def take_timed_out(self) -> list[tuple[Turn, Ending]]:
+        """Turns that were ended by their execution's deadline since the last call."""
+        ended, self._timed_out = self._timed_out, []
+        return ended
 
     def next_at(self, holds: bool) -> float:
         """When it wants to attend again."""
@@ -81,6 +87,7 @@ class Watch:
                 turn.put_back(write)
         if verdict is not Verdict.POSTPONED:
             turn.abandon()
+            self._timed_out.append((turn, ending))
 
     def _look_at_inboxes(self, turns: Sequence[Turn]) -> None:
         if not turns:
