@@ -243,7 +243,7 @@ def test_an_execution_keeps_its_version(workflows: Workflows, project: Deployer,
 
 
 def test_newer_code_may_adopt_older_executions(workflows: Workflows, project: Deployer, ledger: Counter) -> None:
-    """Semantics 12: accepts={1}."""
+    """VER-12: accepts={1}."""
     execution = project.deploy(old(project)).start()
     workflows.run_until_idle()
     registry._workflows.pop("flow")
