@@ -92,11 +92,13 @@ _CLAIMED = (
     "expires_at, created_at, started_at, updated_at"
 )
 
+# What this worker holds is its own, even with an expired lease: an outage was longer, and nobody else came.
 CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT id FROM django_workflows_execution
     WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = '' AND crashes {suspects}
-    AND status IN ('pending', 'waiting', 'running') AND (workflow, version) IN ({served})
+    AND (status IN ('pending', 'waiting') OR (status = 'running' AND claimed_by <> %s))
+    AND (workflow, version) IN ({served})
     ORDER BY wake_at LIMIT %s {lock}
 )
 UPDATE django_workflows_execution SET
@@ -218,7 +220,8 @@ def claim(
         suspects=f">= {ALONE_AFTER}" if alone else f"< {ALONE_AFTER}",
     )
     served = [value for pair in appetite.served for value in pair]
-    cursor.execute(text, [*place, *served, appetite.limit, store(dialect, worker)])
+    me = store(dialect, worker)
+    cursor.execute(text, [*place, me, *served, appetite.limit, me])
     return [_claimed(row) for row in cursor.fetchall()]
 
 

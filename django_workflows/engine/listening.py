@@ -65,7 +65,7 @@ class Listener:
                 self._listen(connection)
             except Exception as error:
                 pause = FIRST_PAUSE if self._listening.is_set() else min(2 * pause, LONGEST_PAUSE)
-                logger.info("LISTEN was interrupted; polling goes on, next try in %.1f s: %s", pause, error)
+                logger.debug("LISTEN was interrupted; polling goes on, next try in %.1f s: %s", pause, error)
             finally:
                 self._listening.clear()
                 with contextlib.suppress(DatabaseError, InterfaceError):

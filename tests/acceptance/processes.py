@@ -122,6 +122,9 @@ class Commands:
             "PYTHONUNBUFFERED": "1",
         }
 
+    def use_database(self, url: str) -> None:
+        self._environment["DATABASE_URL"] = url
+
     def __call__(self, *arguments: str, environment: dict[str, str] | None = None, **settings: Any) -> Command:
         """`runworkflows`, with these `WORKFLOWS` settings; does not wait until it is up."""
         more = {"SAMPLE_WORKFLOWS": json.dumps(settings), **(environment or {})}
