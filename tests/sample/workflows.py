@@ -127,6 +127,12 @@ def sample_parent(ctx: Context, count: int) -> list[int]:
 
 
 @workflow
+def sample_correspondent(ctx: Context, label: str) -> str:
+    """A child on another queue."""
+    return ctx.run(sample_mail, label)
+
+
+@workflow
 def sample_gated_parent(ctx: Context, label: str) -> list[str]:
     return ctx.run(sample_line, label, 1, 0)
 
