@@ -6,9 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from django.db import connection
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
 
 
+@pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="the page's tests have an SQLite database of their own: once is enough"
+)
 def test_the_examples_of_the_page_are_tests_that_pass(tmp_path: Path) -> None:
     """docs/testing.md, its Python in one file, as a reader would have it."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
