@@ -1,0 +1,14 @@
+"""The promises, proven: crashes at every statement, faults of the database, stale holders, races.
+
+`make test` runs a sample of it that another seed chooses each time, `make proof` runs all; see docs/proofs.md.
+
+| module | what it is |
+|---|---|
+| `workflows` | what the processes under trial execute: one workflow that uses every feature, and small ones |
+| `tapping` | stands around every statement and commit of a connection |
+| `accidents` | what may happen there: the process dies, or the database answers with an error |
+| `nursery` | forks worker processes that meet with accidents |
+| `trials` | one execution from its start to its end, whatever happens to its workers; the verdict on it |
+| `interleaving` | two sessions whose statements take turns as a schedule says |
+| `sampling` | which part of a proof runs |
+"""
