@@ -11,7 +11,8 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec, conf
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 class OpenTransaction(WorkflowsError):
-    """The step left a transaction open; it was rolled back. Use `transaction.atomic()`, or `@step(atomic=True)`."""
+    """A transaction was left open; it was rolled back. Use `transaction.atomic()`, or `@step(atomic=True)`."""
 
 
 # What ends the process, or unwinds the workflow, is no failure of a step.
@@ -42,16 +43,17 @@ def call_sync(turn: Turn, effect: Invoke, may_commit: Callable[[], bool] = lambd
     `may_commit` is asked before a transactional step commits; a body whose time is up may not.
     """
     token = entered.set(effect.current)
+    before = open_transactions()
     try:
         if effect.step.options.atomic:
             return _call_atomic(turn, effect, may_commit)
-        before = open_transactions()
         value = _function_of(effect)(*effect.args, **effect.kwargs)
         close_what_was_left_open(before)
         return outcome(effect, value)
     except NOT_FAILURES:
         raise
     except BaseException as error:
+        roll_back_what_was_left_open(before)
         renew_connections()
         return Outcome(error=error)
     finally:
@@ -231,7 +233,13 @@ def open_transactions() -> dict[str, int]:
 
 
 def close_what_was_left_open(before: dict[str, int]) -> None:
-    """Roll back what a body left open, and say so."""
+    """Roll back what user code left open, and say so. Raises `OpenTransaction`."""
+    if left := roll_back_what_was_left_open(before):
+        raise OpenTransaction(f"{OpenTransaction.__doc__} Connection: {', '.join(left)}.")
+
+
+def roll_back_what_was_left_open(before: dict[str, int]) -> list[str]:
+    """The aliases of connections that stood deeper in transactions than before; they are closed."""
     left = []
     for connection in connections.all(initialized_only=True):
         depth = len(connection.savepoint_ids) + connection.in_atomic_block
@@ -242,8 +250,7 @@ def close_what_was_left_open(before: dict[str, int]) -> None:
             connection.in_atomic_block = False
             connection.close()
             left.append(connection.alias)
-    if left:
-        raise OpenTransaction(f"{OpenTransaction.__doc__} Connection: {', '.join(left)}.")
+    return left
 
 
 def renew_connections() -> None:
@@ -251,6 +258,16 @@ def renew_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if connection.in_atomic_block or connection.connection is None:
             continue
-        if connection.errors_occurred and not connection.is_usable():
+        if connection.errors_occurred and not _answers(connection):
             connection.close()
         connection.errors_occurred = False
+
+
+def _answers(connection: BaseDatabaseWrapper) -> bool:
+    """Django's own `is_usable()` believes every connection to SQLite."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError):
+        return False
+    return True

@@ -66,6 +66,7 @@ class TurnCrew:
             self._loop.submit(coroutines)
 
     def _run_in_thread(self, turn: ThreadTurn) -> None:
+        bodies.roll_back_what_was_left_open({})
         bodies.renew_connections()
         try:
             ending = turn.run()

@@ -38,11 +38,12 @@ class Helpers(Protocol):
 class Lane:
     """One line of control: its scope, its thread, and whether it unwinds at waits because others need its thread."""
 
-    __slots__ = ("in_body", "inline", "parked", "scope", "thread")
+    __slots__ = ("in_body", "inline", "parked", "scope", "thread", "transactions")
 
     def __init__(self, scope: Scope, *, inline: bool) -> None:
         self.scope, self.inline = scope, inline
         self.thread = threading.get_ident()
+        self.transactions = bodies.open_transactions()  # in EAGER and in tests there may be some around it all
         self.in_body = self.parked = False
 
 
@@ -64,7 +65,9 @@ class ThreadTurn(Turn):
             return ending
         try:
             args, kwargs = endings.arguments_of(self)
-            value = self.definition.fn(self.context(Lane(Scope(), inline=False)), *args, **kwargs)
+            lane = Lane(Scope(), inline=False)
+            value = self.definition.fn(self.context(lane), *args, **kwargs)
+            bodies.close_what_was_left_open(lane.transactions)
             return endings.after_return(self, value)
         except NonDeterminism as mismatch:
             self.mismatch = self.mismatch or mismatch
@@ -122,6 +125,11 @@ class ThreadTurn(Turn):
         if self.unwinding or lane.parked or self._is_closed(lane):
             self._count_swallowed()
             raise Abandoned if self.abandoned else Parked
+        if bodies.open_transactions() != lane.transactions:
+            raise ContextMisuse(
+                "ctx cannot be used inside a transaction, which would hold together nothing that it does. Write to "
+                "the database in steps: @step(atomic=True) is a transaction with its result."
+            )
 
     def _is_closed(self, lane: Lane) -> bool:
         return bool(self._closed) and self.is_closed(lane.scope.prefix)
@@ -266,7 +274,9 @@ class ThreadTurn(Turn):
         try:
             if isinstance(branch, ChildHandle):
                 return self.perform(inner, commands.WaitForChild("", branch._key))
-            return _plain(branch(self.context(inner)))
+            value = _plain(branch(self.context(inner)))
+            bodies.close_what_was_left_open(inner.transactions)
+            return value
         except bodies.NOT_FAILURES:
             raise
         except BaseException as error:

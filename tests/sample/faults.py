@@ -152,9 +152,25 @@ def sample_break_connection(label: str) -> str:
     return label
 
 
+@step
+def sample_write(label: str) -> int:
+    return Group.objects.create(name=label).pk
+
+
 @workflow
-def sample_database_user(ctx: Context, label: str) -> str:
-    ctx.do(sample_break_connection, label)
+def sample_wrapped(ctx: Context, label: str) -> int:
+    """A transaction around calls of the context, which it cannot hold together."""
+    with transaction.atomic():
+        Group.objects.create(name=f"{label}-around")
+        return ctx.do(sample_write, f"{label}-inside")
+
+
+@workflow
+def sample_left_by_workflow(ctx: Context, label: str) -> str:
+    """A workflow that leaves a transaction open when it returns."""
+    ctx.do(sample_write, f"{label}-before")
+    transaction.set_autocommit(False)
+    Group.objects.create(name=f"{label}-left")
     return label
 
 
