@@ -55,9 +55,11 @@ SELECT data FROM django_workflows_event WHERE execution_id = %s AND type = 'oper
 ORDER BY created_at DESC LIMIT 1
 """
 
+# One crash is kept: it tells the step that an attempt was lost, and makes nobody a suspect.
 GO_ON = """
 UPDATE django_workflows_execution SET
-    status = 'pending', requested = '', reason = '', wake_at = {wake_at}, crashes = 0, updated_at = {now}
+    status = 'pending', requested = '', reason = '', wake_at = {wake_at},
+    crashes = CASE WHEN crashes > 0 THEN 1 ELSE 0 END, updated_at = {now}
 WHERE id {among}
 """
 
