@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 
 from django_workflows import Context, ExecutionCancelled, ExecutionNotFound, step, workflow
 from django_workflows.client import result
+from django_workflows.engine.claiming import Appetite, claim
+from django_workflows.engine.database import dialect_of
 from django_workflows.models import Event, Execution, Signal, Status, StepResult
 from django_workflows.testing import Workflows
 
@@ -15,7 +19,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_registry")]
 
 
 @step
-def double(number: int) -> int:
+def twice_as_much(number: int) -> int:
     return 2 * number
 
 
@@ -30,7 +34,7 @@ def test_deleting_a_finished_execution_deletes_all_of_it(workflows: Workflows) -
 
     @workflow
     def answer(ctx: Context) -> int:
-        ctx.do(double, 21)
+        ctx.do(twice_as_much, 21)
         return int(ctx.wait_for_signal("go").data)  # type: ignore[union-attr]  # there is no timeout
 
     once = answer.using(idempotency_key="42")
@@ -105,3 +109,22 @@ def test_children_follow_their_parent_or_not(workflows: Workflows, policy: Any, 
     with pytest.raises(ExecutionCancelled, match="enough"):
         workflows.result(execution)
     assert Execution.objects.for_workflow(child).get().status == status
+
+
+def test_who_has_been_due_for_longest_is_taken_first(workflows: Workflows) -> None:
+    """QUE-01: one after the other; the moments differ, since SQLite's clock cannot tell those of one millisecond apart."""
+
+    @workflow
+    def orderly(ctx: Context) -> None: ...
+
+    delays = [3, 1, 2, 5, 4]
+    started = {delay: orderly.using(delay=delay).start().id for delay in delays}
+    workflows.skip("1 minute")
+    dialect, one = dialect_of(connection), Appetite((("orderly", 1),), 1)
+
+    def take() -> list[UUID]:
+        with connection.cursor() as cursor:
+            taken = claim(cursor, dialect, ("default", 0), one, worker=uuid4(), lease=30)
+        return [claimed.id for claimed in taken]
+
+    assert [take() for _ in range(6)] == [*([started[delay]] for delay in sorted(delays)), []]
