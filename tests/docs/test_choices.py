@@ -112,7 +112,7 @@ def test_children_follow_their_parent_or_not(workflows: Workflows, policy: Any, 
 
 
 def test_who_has_been_due_for_longest_is_taken_first(workflows: Workflows) -> None:
-    """QUE-01: one after the other; the moments differ, since SQLite's clock cannot tell those of one millisecond apart."""
+    """QUE-01: one after the other. The moments differ; SQLite's clock cannot tell those of one millisecond apart."""
 
     @workflow
     def orderly(ctx: Context) -> None: ...
