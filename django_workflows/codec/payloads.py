@@ -167,7 +167,18 @@ def read_back(value: Any, data: bytes, reader: Reader) -> Any:
 
 def _sorted(value: Any) -> Any:
     """The plain form of a value, in which equal sets have one order."""
-    return DECODER.decode(SORTING_ENCODER.encode(value))
+    try:
+        return DECODER.decode(SORTING_ENCODER.encode(value))
+    except TypeError:  # a set of what has no order, such as enums: then by their JSON, and lists with them
+        return _canonical(DECODER.decode(ENCODER.encode(value)))
+
+
+def _canonical(plain: Any) -> Any:
+    if isinstance(plain, dict):
+        return {key: _canonical(value) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return sorted(map(_canonical, plain), key=SORTING_ENCODER.encode)
+    return plain
 
 
 def _lost(before: Any, after: Any, path: str) -> str:

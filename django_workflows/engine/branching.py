@@ -115,4 +115,6 @@ def _after_iteration(turn: Turn, entry: Entry, prefix: str, decision: Any, comma
         turn.add(lambda write: write.forgotten.extend(one.id for one in forgotten))
         if isinstance(decision, Break):
             return turn.settle(entry, "succeeded", output=text)
-        return turn.record(msgspec.structs.replace(entry, output=text, attempts=entry.attempts + 1))
+        # a number of its own, so that those of the forgotten are not given again
+        seq = turn.journal.next_seq()
+        return turn.record(msgspec.structs.replace(entry, output=text, attempts=entry.attempts + 1, seq=seq))
