@@ -4,7 +4,8 @@ from django_workflows.authoring.context import AsyncChildHandle, AsyncContext, C
 from django_workflows.authoring.current import CurrentStep, current_step
 from django_workflows.authoring.decorators import step, workflow
 from django_workflows.authoring.retry import Retry
-from django_workflows.authoring.values import Break, Continue, ExecutionInfo, Message, Winner
+from django_workflows.authoring.triggers import cron, every, on, webhook
+from django_workflows.authoring.values import Break, Continue, ExecutionInfo, Message, Received, Winner
 from django_workflows.exceptions import (
     ContextMisuse,
     DefinitionError,
@@ -13,6 +14,7 @@ from django_workflows.exceptions import (
     ExecutionNotFound,
     ExecutionTimedOut,
     InvalidInput,
+    InvalidTrigger,
     KeyConflict,
     LimitExceeded,
     NonRetryable,
@@ -23,6 +25,7 @@ from django_workflows.exceptions import (
     StepTimeout,
     TransitionError,
     UnknownWorkflow,
+    WorkflowDisabled,
     WorkflowsError,
 )
 
@@ -44,11 +47,13 @@ __all__ = [
     "ExecutionNotFound",
     "ExecutionTimedOut",
     "InvalidInput",
+    "InvalidTrigger",
     "KeyConflict",
     "LimitExceeded",
     "Message",
     "NonRetryable",
     "PayloadError",
+    "Received",
     "ResultTimeout",
     "Retry",
     "RetryAfter",
@@ -57,8 +62,13 @@ __all__ = [
     "TransitionError",
     "UnknownWorkflow",
     "Winner",
+    "WorkflowDisabled",
     "WorkflowsError",
+    "cron",
     "current_step",
+    "every",
+    "on",
     "step",
+    "webhook",
     "workflow",
 ]

@@ -2,6 +2,7 @@
 
 WorkflowsError
 ├── InvalidInput               arguments do not fit the workflow's signature (ValueError)
+│   └── InvalidTrigger         a trigger that cannot work
 ├── PayloadError               a value cannot be stored (ValueError)
 │   ├── PayloadTooLarge
 │   ├── PayloadTooDeep
@@ -9,6 +10,7 @@ WorkflowsError
 ├── DefinitionError            a decorator, option or registration is wrong
 │   └── DuplicateName
 ├── UnknownWorkflow            nothing is registered under this name (LookupError)
+├── WorkflowDisabled           an operator has switched this workflow off
 ├── ExecutionNotFound          no such execution (LookupError)
 ├── TransitionError            an operator's verb does not apply in this status
 ├── KeyConflict                an unfinished execution holds this key
@@ -50,6 +52,10 @@ class InvalidInput(WorkflowsError, ValueError):
         super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in self.errors.items()))
 
 
+class InvalidTrigger(InvalidInput):
+    """A trigger that cannot work; `errors` maps each of its fields to the messages."""
+
+
 class PayloadError(WorkflowsError, ValueError):
     """A value cannot be stored as JSON."""
 
@@ -76,6 +82,17 @@ class DuplicateName(DefinitionError):
 
 class UnknownWorkflow(WorkflowsError, LookupError):
     """No workflow or step is registered under this name."""
+
+
+class WorkflowDisabled(WorkflowsError):
+    """An operator has switched the workflow off: nothing starts it, and what is under way goes on."""
+
+    def __init__(self, workflow: str) -> None:
+        self.workflow = workflow
+        super().__init__(
+            f"Workflow {workflow!r} is disabled, so nothing was started. Enable it in the admin, or with "
+            f"`manage.py workflows enable {workflow}`."
+        )
 
 
 class ExecutionNotFound(WorkflowsError, LookupError):

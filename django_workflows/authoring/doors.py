@@ -51,6 +51,7 @@ class StartOptions:
     version: int | None = None
     parent_close: Literal["cancel", "abandon"] = "cancel"
     parent: UUID | None = None  # the engine's: of a child with a key
+    trigger: UUID | None = None  # the engine's: what started it from outside
 
 
 class Client(Protocol):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypedDict
 
 from django_workflows.authoring.doors import Duration, OnConflict
 from django_workflows.authoring.retry import Retry
+from django_workflows.authoring.triggers import TriggerDefinition
 from django_workflows.exceptions import DefinitionError
 from django_workflows.expressions.durations import parse_duration
 
@@ -31,7 +32,8 @@ class StepKeywords(TypedDict, total=False):
 
 class WorkflowKeywords(TypedDict, total=False):
     """`version` is recorded by each execution; `accepts`: older versions that this code adopts; `timeout` ends an
-    execution as failed; `on_error`: default of its steps, and "pause" for errors in its own code."""
+    execution as failed; `on_error`: default of its steps, and "pause" for errors in its own code; `triggers`: what
+    starts it from outside (`on`, `every`, `cron`, `webhook`)."""
 
     name: str
     description: str
@@ -43,6 +45,7 @@ class WorkflowKeywords(TypedDict, total=False):
     timeout: Duration
     on_error: WorkflowOnError
     retry: Retry
+    triggers: Sequence[TriggerDefinition]
 
 
 class StartKeywords(TypedDict, total=False):
@@ -79,6 +82,18 @@ def _one_of(name: str, value: str | None) -> None:
         raise DefinitionError(f'{name} is "fail", "continue", "retry" or "pause", not {value!r}.')
 
 
+def _triggers(given: Sequence[TriggerDefinition]) -> tuple[TriggerDefinition, ...]:
+    """As given, when all of them are triggers and no two are the same."""
+    seen = set()
+    for trigger in given:
+        if not isinstance(trigger, TriggerDefinition):
+            raise DefinitionError(f"triggers=[…] are made by on(), every, cron() and webhook(), not {trigger!r}.")
+        if trigger.identity in seen:
+            raise DefinitionError(f"The trigger {trigger.type} {trigger.pattern!r} is there twice.")
+        seen.add(trigger.identity)
+    return tuple(given)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOptions:
     """How a step is executed; None means the workflow's or the project's default."""
@@ -113,6 +128,7 @@ class WorkflowOptions:
     timeout: timedelta | None = None
     on_error: WorkflowOnError = "fail"
     retry: Retry | None = None
+    triggers: tuple[TriggerDefinition, ...] = ()
 
     @classmethod
     def from_keywords(cls, keywords: WorkflowKeywords) -> Self:
@@ -121,6 +137,7 @@ class WorkflowOptions:
             raise DefinitionError(f"Unknown workflow option(s): {', '.join(sorted(unknown))}.")
         values["timeout"] = _positive("timeout", values.get("timeout"))
         values["tags"] = tuple(values.get("tags", ()))
+        values["triggers"] = _triggers(values.get("triggers", ()))
         values["accepts"] = frozenset(values.get("accepts", ()))
         _one_of("on_error", values.get("on_error"))
         if not 0 <= values.get("priority", 0) <= 9:

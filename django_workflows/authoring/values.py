@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -20,6 +20,22 @@ class Message:
     id: UUID
     sent_at: datetime
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What came from outside and started an execution: an event, a webhook delivery or the tick of a schedule.
+
+    A workflow whose first parameter is named `event` gets it, as a dict or, declared as `event: Received`, as this.
+    `id` is the sender's, `time` when it was published, delivered or nominally due.
+    """
+
+    id: str
+    name: str
+    data: Any
+    source: str = ""
+    time: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

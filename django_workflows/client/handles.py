@@ -33,6 +33,7 @@ class Handles:
             priority=plan.priority,
             parent_close=plan.parent_close,
             parent_id=plan.parent,
+            trigger_id=plan.trigger,
             created_at=created_at,
             updated_at=created_at,
             wake_at=wake_at,

@@ -42,6 +42,7 @@ class Plan:
     on_conflict: OnConflict
     parent_close: str
     parent: UUID | None
+    trigger: UUID | None
     delay: timedelta
     start_at: datetime | None
     timeout: timedelta | None
@@ -101,6 +102,7 @@ def make_plan(definition: Definition, options: StartOptions) -> Plan:
         on_conflict=_one_of("on_conflict", options.on_conflict, _ON_CONFLICT),
         parent_close=_one_of("parent_close", options.parent_close, _PARENT_CLOSE),
         parent=options.parent,
+        trigger=options.trigger,
         delay=max(delay or timedelta(0), timedelta(0)),
         start_at=None if options.start_at is None else check_moment("start_at", options.start_at),
         timeout=_duration("timeout", timeout, positive=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
@@ -101,7 +102,7 @@ class Starter:
         wake_at, when = self._moment(timedelta(0))
         deadline, until = self._moment(plan.timeout)
         expires_at, latest = self._moment(plan.ttl)
-        parent = [] if plan.parent is None else [store(self.dialect, plan.parent)]
+        parent, trigger = self._reference(plan.parent), self._reference(plan.trigger)
         text = text.format(
             now=self.dialect.now(),
             wake_at=wake_at,
@@ -109,10 +110,14 @@ class Starter:
             expires_at=expires_at,
             tags=self.dialect.as_json("%s"),
             parent_id="%s" if parent else "NULL",
+            trigger_id="%s" if trigger else "NULL",
             **pieces,
         )
         constants = [plan.workflow, plan.version, plan.queue, plan.priority, plan.tags_text, plan.parent_close]
-        return text, [*when, *until, *latest, *constants, *parent]
+        return text, [*when, *until, *latest, *constants, *parent, *trigger]
+
+    def _reference(self, id: UUID | None) -> list[Any]:
+        return [] if id is None else [store(self.dialect, id)]
 
     def _moment(self, after: timedelta | None) -> tuple[str, list[Any]]:
         """SQL for `after` the start time, which is now, delayed, or `start_at` unless that has passed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 _START_COLUMNS = """
     created_at, updated_at, wake_at, deadline, expires_at,
-    workflow, version, queue, priority, tags, parent_close, parent_id, id, input, key, idempotency_key,
+    workflow, version, queue, priority, tags, parent_close, parent_id, trigger_id, id, input, key, idempotency_key,
     status, requested, generation, reason, current_step, key_released, claim, inbox, awaiting, crashes
 """
 _START_CONSTANTS = "'pending', '', 0, '', '', false, 0, 0, 0, 0"
@@ -19,7 +19,7 @@ START = f"""
 INSERT INTO django_workflows_execution ({_START_COLUMNS})
 VALUES (
     {{now}}, {{now}}, {{wake_at}}, {{deadline}}, {{expires_at}},
-    %s, %s, %s, %s, {{tags}}, %s, {{parent_id}}, %s, %s, %s, %s, {_START_CONSTANTS}
+    %s, %s, %s, %s, {{tags}}, %s, {{parent_id}}, {{trigger_id}}, %s, %s, %s, %s, {_START_CONSTANTS}
 )
 ON CONFLICT DO NOTHING
 RETURNING created_at, wake_at, deadline, expires_at
@@ -30,7 +30,8 @@ WITH r(id, input, key, idempotency_key) AS ({{table}})
 INSERT INTO django_workflows_execution ({_START_COLUMNS})
 SELECT
     {{now}}, {{now}}, {{wake_at}}, {{deadline}}, {{expires_at}},
-    %s, %s, %s, %s, {{tags}}, %s, {{parent_id}}, r.id, r.input, r.key, r.idempotency_key, {_START_CONSTANTS}
+    %s, %s, %s, %s, {{tags}}, %s, {{parent_id}}, {{trigger_id}},
+    r.id, r.input, r.key, r.idempotency_key, {_START_CONSTANTS}
 FROM r WHERE true
 ON CONFLICT DO NOTHING
 RETURNING id

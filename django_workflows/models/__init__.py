@@ -5,7 +5,7 @@ from django_workflows.models.events import Event, EventType, Signal
 from django_workflows.models.executions import Execution, ExecutionQuerySet
 from django_workflows.models.statuses import FINISHED, UNFINISHED, Requested, Status, allowed_verbs, transition
 from django_workflows.models.steps import OPEN_STEPS, RETIRED_STEPS, StepKind, StepResult, StepStatus
-from django_workflows.models.triggers import Trigger, TriggerType
+from django_workflows.models.triggers import Trigger, TriggerOrigin, TriggerType
 from django_workflows.models.workers import Worker
 from django_workflows.models.workflows import Workflow, WorkflowVersion
 
@@ -25,6 +25,7 @@ __all__ = [
     "StepResult",
     "StepStatus",
     "Trigger",
+    "TriggerOrigin",
     "TriggerType",
     "Worker",
     "Workflow",

@@ -43,6 +43,7 @@ class Event(models.Model):
     event_id = models.CharField(_("publisher's id"), max_length=255, null=True, blank=True)  # noqa: DJ001  # unique
     deliver_at = models.DateTimeField(_("deliver at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))
+    triggered_at = models.DateTimeField(_("triggers started at"), null=True, blank=True)
     dispatched_at = models.DateTimeField(_("dispatched at"), null=True, blank=True)
 
     class Meta:

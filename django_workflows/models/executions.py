@@ -157,6 +157,11 @@ class Execution(models.Model):
             ),
             models.Index(fields=("wake_at",), name="workflows_execution_suspect", condition=Q(crashes__gte=2)),
             models.Index(fields=("parent",), name="workflows_execution_parent", condition=Q(parent__isnull=False)),
+            models.Index(
+                fields=("trigger_id", "created_at"),
+                name="workflows_execution_trigger",
+                condition=Q(trigger_id__isnull=False),
+            ),
             models.Index(fields=("key",), name="workflows_execution_by_key", condition=Q(key__isnull=False)),
             models.Index(fields=("created_at",), name="workflows_execution_created"),
             models.Index(fields=("workflow", "created_at"), name="workflows_execution_workflow"),
