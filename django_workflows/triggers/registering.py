@@ -1,0 +1,156 @@
+"""Making, changing and removing triggers: checked here, once, for code, API, admin and commands.
+
+Permissions are the callers' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from django_workflows import conf
+from django_workflows.authoring.names import problem_with
+from django_workflows.authoring.registry import registry
+from django_workflows.authoring.triggers import TriggerDefinition, checked
+from django_workflows.clock import database_now
+from django_workflows.exceptions import InvalidTrigger, UnknownWorkflow, WorkflowsError
+from django_workflows.models import Trigger, TriggerOrigin, TriggerType, Workflow
+
+
+def validate(type: str, pattern: str, config: Mapping[str, Any] | None = None) -> TriggerDefinition:
+    """The trigger in its canonical form. Raises `InvalidTrigger` with all that is wrong, by field."""
+    return checked(type, pattern, config)
+
+
+def create(
+    workflow: str,
+    type: str,
+    pattern: str,
+    config: Mapping[str, Any] | None = None,
+    *,
+    enabled: bool = True,
+    origin: str = TriggerOrigin.OPERATOR,
+) -> Trigger:
+    """A new trigger; one that had left the code comes back with its counts. Raises `InvalidTrigger`."""
+    alias = conf.database()
+    _check_workflow(alias, workflow)
+    definition = validate(type, pattern, config)
+    trigger = find(alias, workflow, definition) or Trigger(
+        workflow=workflow, type=definition.type, pattern=definition.pattern, variant=definition.variant
+    )
+    if not trigger._state.adding and trigger.retired_at is None:
+        raise InvalidTrigger({"pattern": [f"{workflow!r} has this trigger already: {trigger.pk}."]})
+    trigger.config, trigger.enabled, trigger.origin = dict(definition.config), enabled, origin
+    trigger.retired_at = None
+    _plan(trigger, database_now(alias))
+    _save(alias, trigger)
+    return trigger
+
+
+def update(
+    trigger: Trigger,
+    *,
+    workflow: str | None = None,
+    pattern: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    enabled: bool | None = None,
+) -> Trigger:
+    """Change what is given. What comes from the code can only be enabled and disabled. Raises `InvalidTrigger`."""
+    alias = conf.database()
+    if workflow is not None or pattern is not None or config is not None:
+        _refuse_foreign(trigger, "changed")
+        _check_workflow(alias, workflow or trigger.workflow)
+        definition = validate(
+            trigger.type, trigger.pattern if pattern is None else pattern, trigger.config if config is None else config
+        )
+        trigger.workflow = workflow or trigger.workflow
+        trigger.pattern, trigger.variant = definition.pattern, definition.variant
+        trigger.config = dict(definition.config)
+    if enabled is not None:
+        trigger.enabled = enabled
+    _plan(trigger, database_now(alias))
+    _save(alias, trigger)
+    return trigger
+
+
+def delete(trigger: Trigger) -> None:
+    """Remove it; what it started stays. Raises `InvalidTrigger` for one that the code would bring back."""
+    if trigger.retired_at is None:
+        _refuse_foreign(trigger, "removed")
+    Trigger.objects.using(conf.database()).filter(pk=trigger.pk).delete()
+
+
+def enable(trigger: Trigger) -> bool:
+    """Let it start executions; whether that changed anything."""
+    return _switch(trigger, True)
+
+
+def disable(trigger: Trigger) -> bool:
+    """Let it start nothing, until it is enabled again; whether that changed anything. A schedule misses its moments."""
+    return _switch(trigger, False)
+
+
+def find(alias: str, workflow: str, definition: TriggerDefinition) -> Trigger | None:
+    """The row of this trigger, retired or not."""
+    rows = Trigger.objects.using(alias).filter(workflow=workflow, type=definition.type, pattern=definition.pattern)
+    return rows.filter(variant=definition.variant).first()
+
+
+def next_moment(trigger: Trigger, now: datetime) -> datetime | None:
+    """When an active schedule starts something next."""
+    if trigger.type != TriggerType.SCHEDULE or not trigger.is_active:
+        return None
+    schedules = import_module("django_workflows.expressions.schedules")
+    anchor = now if trigger._state.adding else trigger.created_at
+    schedule = schedules.parse_schedule(trigger.pattern, tz=trigger.config["tz"], anchor=anchor)
+    moment: datetime | None = schedule.next_after(now)
+    return moment
+
+
+def _plan(trigger: Trigger, now: datetime) -> None:
+    trigger.next_at = next_moment(trigger, now)
+
+
+def _switch(trigger: Trigger, enabled: bool) -> bool:
+    if trigger.enabled == enabled:
+        return False
+    trigger.enabled = enabled
+    _plan(trigger, database_now(conf.database()))
+    trigger.save(using=conf.database(), update_fields=["enabled", "next_at", "updated_at"])
+    return True
+
+
+def _save(alias: str, trigger: Trigger) -> None:
+    try:
+        with transaction.atomic(using=alias):
+            trigger.save(using=alias)
+    except IntegrityError:
+        what = "Another webhook has this path" if trigger.type == TriggerType.WEBHOOK else "This trigger exists already"
+        raise InvalidTrigger({"pattern": [f"{what}: {trigger.pattern!r}."]}) from None
+
+
+def _check_workflow(alias: str, workflow: Any) -> None:
+    if problem := problem_with(workflow):
+        raise InvalidTrigger({"workflow": [f"The workflow's name {problem}"]})
+    try:
+        registry.workflow(workflow)
+    except UnknownWorkflow as error:
+        if not Workflow.objects.using(alias).filter(name=workflow).exists():
+            raise InvalidTrigger({"workflow": [str(error)]}) from None
+    except WorkflowsError as error:
+        raise InvalidTrigger({"workflow": [str(error)]}) from None
+
+
+def _refuse_foreign(trigger: Trigger, done: str) -> None:
+    if trigger.origin == TriggerOrigin.CODE:
+        raise InvalidTrigger(
+            {"origin": [f"This trigger stands in the code of {trigger.workflow!r} and is {done} there; or disable it."]}
+        )
+    if trigger.origin == TriggerOrigin.DEFINITION:
+        raise InvalidTrigger(
+            {"origin": [f"This trigger belongs to the definition of {trigger.workflow!r}: update that, or disable it."]}
+        )
