@@ -13,10 +13,18 @@ if TYPE_CHECKING:
     from django_workflows.testing.fakes import Call, Fake
     from django_workflows.testing.harness import Workflows
     from django_workflows.testing.journals import Row
+    from django_workflows.testing.replay import export_history, replay_history
 
-__all__ = ["Call", "Fake", "Row", "Workflows"]
+__all__ = ["Call", "Fake", "Row", "Workflows", "export_history", "replay_history"]
 
-_HOMES = {"Call": "fakes", "Fake": "fakes", "Row": "journals", "Workflows": "harness"}
+_HOMES = {
+    "Call": "fakes",
+    "Fake": "fakes",
+    "Row": "journals",
+    "Workflows": "harness",
+    "export_history": "replay",
+    "replay_history": "replay",
+}
 
 
 def __getattr__(name: str) -> Any:
