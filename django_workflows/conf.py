@@ -50,6 +50,26 @@ DEFAULTS: dict[str, Setting] = {
     ),
     "MISMATCH_DELAY": Setting(30.0, _number, 0, "Seconds between these."),
     "EVENT_WINDOW": Setting(86_400.0, _number, 0, "Seconds during which an event id that was seen before is a no-op."),
+    "API_PAGE_SIZE": Setting(50, (int,), 1, "Rows on a page of the HTTP API when the caller names no `limit`."),
+    "API_MAX_PAGE_SIZE": Setting(200, (int,), 1, "Largest `limit` that a caller of the HTTP API may name."),
+    "API_MAX_BODY_BYTES": Setting(
+        4 * 1024 * 1024, (int,), 1024, "Largest body of a request to the HTTP API, in bytes."
+    ),
+    "API_MAX_BATCH": Setting(100, (int,), 1, "Most events of one POST, and most calls of one JSON-RPC batch."),
+    "API_MAX_WAIT": Setting(30.0, _number, 0, "Longest `wait` in seconds that a caller may ask for with a result."),
+    "API_MAX_STREAMS": Setting(
+        100, (int,), 0, "Streams and waiting results that one web process serves at once; each has a thread under WSGI."
+    ),
+    "API_STREAM_SECONDS": Setting(
+        300.0, _number, 1, "Seconds after which a stream ends; its reader comes back by itself and misses nothing."
+    ),
+    "API_STREAM_POLL": Setting(0.5, _number, 0.05, "Seconds between two looks of a stream at the database."),
+    "API_SCOPE": Setting(
+        "", (str,), None, "Dotted path of `scope(user, queryset)`, which narrows what a user of the HTTP API finds."
+    ),
+    "FEED_SETTLE": Setting(
+        60.0, _number, 0, "Seconds after which the feed takes it that what happened at a moment has been committed."
+    ),
 }
 
 
@@ -156,3 +176,53 @@ def mismatch_releases() -> int:
 def mismatch_delay() -> float:
     """Seconds between two such releases."""
     return float(get("MISMATCH_DELAY"))
+
+
+def api_page_size() -> int:
+    """Rows on a page of the HTTP API."""
+    return min(int(get("API_PAGE_SIZE")), api_max_page_size())
+
+
+def api_max_page_size() -> int:
+    """Most rows on a page of the HTTP API."""
+    return int(get("API_MAX_PAGE_SIZE"))
+
+
+def api_max_body_bytes() -> int:
+    """Largest body of a request to the HTTP API."""
+    return int(get("API_MAX_BODY_BYTES"))
+
+
+def api_max_batch() -> int:
+    """Most events or JSON-RPC calls in one request."""
+    return int(get("API_MAX_BATCH"))
+
+
+def api_max_wait() -> float:
+    """Longest time in seconds that a request for a result may wait."""
+    return float(get("API_MAX_WAIT"))
+
+
+def api_max_streams() -> int:
+    """Streams and waiting results of one web process."""
+    return int(get("API_MAX_STREAMS"))
+
+
+def api_stream_seconds() -> float:
+    """Seconds after which a stream ends and its reader comes back."""
+    return float(get("API_STREAM_SECONDS"))
+
+
+def api_stream_poll() -> float:
+    """Seconds between two looks of a stream at the database."""
+    return float(get("API_STREAM_POLL"))
+
+
+def api_scope() -> str:
+    """Dotted path of the function that narrows what a user finds; empty for none."""
+    return str(get("API_SCOPE"))
+
+
+def feed_settle() -> float:
+    """Seconds after which the feed takes a moment for settled."""
+    return float(get("FEED_SETTLE"))

@@ -164,6 +164,9 @@ class Execution(models.Model):
             ),
             models.Index(fields=("key",), name="workflows_execution_by_key", condition=Q(key__isnull=False)),
             models.Index(fields=("created_at",), name="workflows_execution_created"),
+            models.Index(
+                fields=("completed_at",), name="workflows_execution_ended", condition=Q(completed_at__isnull=False)
+            ),
             models.Index(fields=("workflow", "created_at"), name="workflows_execution_workflow"),
             models.Index(
                 fields=("status", "created_at"),

@@ -92,6 +92,15 @@ class StepResult(models.Model):
                 name="workflows_step_open_event",
                 condition=models.Q(kind=StepKind.EVENT, status=StepStatus.SCHEDULED),
             ),
+            # the feed of everything
+            models.Index(
+                fields=("completed_at",), name="workflows_step_ended", condition=models.Q(completed_at__isnull=False)
+            ),
+            models.Index(
+                fields=("created_at",),
+                name="workflows_step_wait_began",
+                condition=models.Q(kind__in=(StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.CHILD)),
+            ),
         )
 
     def __str__(self) -> str:
