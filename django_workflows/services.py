@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from django.db import connections
 
-from django_workflows.engine import dispatching, verbs
+from django_workflows.engine import dispatching, publishing, verbs
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.pump import Chore
+from django_workflows.triggers import syncing
+
+
+def publish(alias: str, *, only_missing: bool) -> None:
+    """Write the workflows of the code and their triggers into the tables; `only_missing` changes nothing there is."""
+    publishing.publish(alias, only_missing=only_missing)
+    syncing.sync(alias, only_missing=only_missing)
 
 
 def carry_out_verbs(alias: str, peek: Peek) -> bool:

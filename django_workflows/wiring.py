@@ -8,11 +8,10 @@ from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
 from django_workflows import checks as checks  # registered by being imported
-from django_workflows import client, conf, inspection, operations
+from django_workflows import client, conf, inspection, operations, services
 from django_workflows.authoring.doors import doors as authoring
 from django_workflows.engine import announcing
 from django_workflows.engine.eager import EagerDriver
-from django_workflows.engine.publishing import publish
 from django_workflows.models import doors as models
 
 
@@ -27,6 +26,6 @@ def open_doors(app: AppConfig) -> None:
 
 
 def publish_workflows(sender: AppConfig, using: str, **kwargs: Any) -> None:
-    """After `migrate`, the workflows of the code are rows. Other databases of the project have no such tables."""
+    """After `migrate`, what the code declares is rows. Other databases of the project have no such tables."""
     if using == conf.database():
-        publish(using, only_missing=False)
+        services.publish(using, only_missing=False)

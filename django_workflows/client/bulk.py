@@ -95,7 +95,7 @@ class Bulk:
         rows = [(request.id, request.input, request.key, request.idempotency_key) for request in batch]
         table, values = starter.dialect.table(_COLUMNS, rows)
         text, parameters = starter.statement(statements.START_MANY, table=table)
-        cursor.execute(text, [*values, *parameters])
+        cursor.execute(text, [*values, *parameters, *starter.name_to_check])
         stored = {read_uuid(row[0]) for row in cursor.fetchall()}
         new = [request for request in batch if request.id in stored]
         # one statement, one time: what holds for the first row holds for all

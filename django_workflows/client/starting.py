@@ -18,8 +18,8 @@ from django_workflows.client.handles import Handles, Times, first_of
 from django_workflows.client.plans import Plan, Request, definition_of, make_plan, make_request
 from django_workflows.engine.announcing import announce
 from django_workflows.engine.database import dialect_of, read_time, store
-from django_workflows.exceptions import KeyConflict
-from django_workflows.models import Execution, allowed_verbs, doors
+from django_workflows.exceptions import KeyConflict, WorkflowDisabled
+from django_workflows.models import Execution, Workflow, allowed_verbs, doors
 
 # Others may take the key and finish again while it is being asked for; not often.
 _TRIES = 20
@@ -30,7 +30,8 @@ def start(
 ) -> tuple[Execution, bool]:
     """The execution, and whether it was started now: with a key it may be one that exists.
 
-    Raises `InvalidInput`, `PayloadError`, `UnknownWorkflow`, and `KeyConflict` under `on_conflict="error"`.
+    Raises `InvalidInput`, `PayloadError`, `UnknownWorkflow`, `WorkflowDisabled`, and `KeyConflict` under
+    `on_conflict="error"`.
     """
     plan = make_plan(definition_of(workflow), options)
     wanted = make_request(plan, args, kwargs, options.key, options.idempotency_key)
@@ -61,12 +62,14 @@ class Starter:
             if (same := self._same(request)) is not None:
                 return same, False
             if (holder := self._holder(request)) is None:
+                self._refuse_disabled()
                 work = self._insert  # it has finished in between
             elif self.plan.on_conflict == "return":
                 return holder, False
             elif self.plan.on_conflict == "error":
                 raise KeyConflict(self.plan.workflow, str(request.key), holder.id)
             else:
+                self._refuse_disabled()
                 work = self._replace
         raise KeyConflict(self.plan.workflow, str(request.key), "(one after another)")
 
@@ -81,7 +84,7 @@ class Starter:
     def _insert(self, cursor: CursorWrapper, request: Request) -> Times | None:
         text, parameters = self.statement(statements.START)
         own = [store(self.dialect, request.id), request.input, request.key, request.idempotency_key]
-        cursor.execute(text, [*parameters, *own])
+        cursor.execute(text, [*parameters, *own, *self.name_to_check])
         if (row := cursor.fetchone()) is not None:
             return [read_time(value) for value in row]
         # without a key only its own earlier attempt, on a connection that was lost, can stand in the way
@@ -95,6 +98,11 @@ class Starter:
             if "cancel" in allowed_verbs(holder.status):
                 doors.operations.cancel(holder, f"Replaced by execution {request.id}, which has the same key.")
         return self._insert(cursor, request)
+
+    @property
+    def name_to_check(self) -> list[str]:
+        """The last parameter: the workflow that must not be disabled. What is under way may start its children."""
+        return [] if self.plan.parent else [self.plan.workflow]
 
     def statement(self, text: str, **pieces: str) -> tuple[str, list[Any]]:
         """The INSERT with the plan's times and values; what belongs to one execution follows."""
@@ -111,6 +119,7 @@ class Starter:
             tags=self.dialect.as_json("%s"),
             parent_id="%s" if parent else "NULL",
             trigger_id="%s" if trigger else "NULL",
+            may_start=statements.ENABLED if self.name_to_check else "true",
             **pieces,
         )
         constants = [plan.workflow, plan.version, plan.queue, plan.priority, plan.tags_text, plan.parent_close]
@@ -137,6 +146,11 @@ class Starter:
         cursor.execute(statements.STARTED, [store(self.dialect, request.id)])
         row = cursor.fetchone()
         return None if row is None else [read_time(value) for value in row]
+
+    def _refuse_disabled(self) -> None:
+        workflows = Workflow.objects.using(self.alias).filter(name__in=self.name_to_check, enabled=False)
+        if first_of(workflows) is not None:
+            raise WorkflowDisabled(self.plan.workflow)
 
     def _same(self, request: Request) -> Execution | None:
         """An execution that was started for the same reason: finished or not, it is the answer."""

@@ -15,12 +15,15 @@ _START_COLUMNS = """
 """
 _START_CONSTANTS = "'pending', '', 0, '', '', false, 0, 0, 0, 0"
 
+# A workflow may have no row yet, and a single step never has one.
+ENABLED = "NOT EXISTS (SELECT 1 FROM django_workflows_workflow WHERE name = %s AND NOT enabled)"
+
 START = f"""
 INSERT INTO django_workflows_execution ({_START_COLUMNS})
-VALUES (
+SELECT
     {{now}}, {{now}}, {{wake_at}}, {{deadline}}, {{expires_at}},
     %s, %s, %s, %s, {{tags}}, %s, {{parent_id}}, {{trigger_id}}, %s, %s, %s, %s, {_START_CONSTANTS}
-)
+WHERE {{may_start}}
 ON CONFLICT DO NOTHING
 RETURNING created_at, wake_at, deadline, expires_at
 """
@@ -32,7 +35,7 @@ SELECT
     {{now}}, {{now}}, {{wake_at}}, {{deadline}}, {{expires_at}},
     %s, %s, %s, %s, {{tags}}, %s, {{parent_id}}, {{trigger_id}},
     r.id, r.input, r.key, r.idempotency_key, {_START_CONSTANTS}
-FROM r WHERE true
+FROM r WHERE {{may_start}}
 ON CONFLICT DO NOTHING
 RETURNING id
 """

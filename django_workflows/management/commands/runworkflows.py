@@ -15,11 +15,10 @@ from django.db.migrations.executor import MigrationExecutor
 from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import monotonic
-from django_workflows.engine.publishing import publish
 from django_workflows.engine.supervisor import Supervisor
 from django_workflows.engine.worker import WorkerOptions
 from django_workflows.management.reloading import RELOAD_STATUS, Reloader, run_reloading
-from django_workflows.services import CHORES
+from django_workflows.services import CHORES, publish
 
 DRAIN_SECONDS = 5.0
 PROGRESS_SECONDS = 0.5
@@ -131,7 +130,7 @@ def _check_database() -> int:
     if unknown := applied - known:
         sys.stderr.write(f"The tables are newer than this code: unknown migration(s) {', '.join(sorted(unknown))}.\n")
         return 1
-    publish(alias, only_missing=True)
+    publish(alias, only_missing=RELOAD_ENV not in os.environ)
     return 0
 
 

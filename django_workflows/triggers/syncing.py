@@ -1,0 +1,97 @@
+"""The triggers of the code, and those of definitions, as rows.
+
+`migrate` makes the rows what the code says, and retires those that the code no longer has; a worker's start only adds
+what is missing, so that an old one that restarts in the middle of a deploy undoes nothing. `enabled`, the counts and
+the notes belong to the operator and survive both.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from django_workflows.authoring.registry import registry
+from django_workflows.authoring.triggers import TriggerDefinition
+from django_workflows.clock import database_now
+from django_workflows.models import Trigger, TriggerOrigin
+from django_workflows.triggers.registering import next_moment
+
+logger = logging.getLogger("django_workflows")
+
+Identity = tuple[str, str, str, str]  # workflow, type, pattern, variant
+Wanted = Mapping[Identity, TriggerDefinition]
+
+
+def sync(alias: str, *, only_missing: bool) -> None:
+    """Write the triggers of the code into the table."""
+    wanted = _by_identity((found.name, found.options.triggers) for found in registry.workflows())
+    scope = Q(origin=TriggerOrigin.CODE) | Q(workflow__in={workflow for workflow, *_ in wanted})
+    _write(alias, wanted, scope, TriggerOrigin.CODE, only_missing=only_missing)
+
+
+def declare(alias: str, workflow: str, triggers: Iterable[TriggerDefinition], *, origin: str) -> None:
+    """Give a workflow exactly these triggers of this origin; what an operator added stays."""
+    _write(alias, _by_identity([(workflow, triggers)]), Q(workflow=workflow), origin, only_missing=False)
+
+
+def _by_identity(triggers: Iterable[tuple[str, Iterable[TriggerDefinition]]]) -> dict[Identity, TriggerDefinition]:
+    return {(workflow, *trigger.identity): trigger for workflow, found in triggers for trigger in found}
+
+
+def _write(alias: str, wanted: Wanted, scope: Q, origin: str, *, only_missing: bool) -> None:
+    with transaction.atomic(using=alias):
+        now = database_now(alias)
+        known = {_identity(row): row for row in Trigger.objects.using(alias).filter(scope)}
+        if not only_missing:
+            # first what goes: another workflow may take over the path of a webhook
+            _retire(alias, [row for key, row in known.items() if row.origin == origin and key not in wanted], now)
+            _update(alias, [(known[key], trigger) for key, trigger in wanted.items() if key in known], origin, now)
+        missing = [_row(key, trigger, origin, now) for key, trigger in wanted.items() if key not in known]
+        Trigger.objects.using(alias).bulk_create(missing, ignore_conflicts=True)
+        _tell_refused(alias, missing)
+
+
+def _identity(row: Trigger) -> Identity:
+    return row.workflow, row.type, row.pattern, row.variant
+
+
+def _row(key: Identity, definition: TriggerDefinition, origin: str, now: datetime) -> Trigger:
+    workflow, type, pattern, variant = key
+    row = Trigger(workflow=workflow, type=type, pattern=pattern, variant=variant, origin=origin)
+    row.config = dict(definition.config)
+    row.next_at = next_moment(row, now)
+    return row
+
+
+def _retire(alias: str, rows: Iterable[Trigger], now: datetime) -> None:
+    for row in rows:
+        if row.retired_at is None:
+            row.retired_at, row.next_at = now, None
+            row.save(using=alias, update_fields=["retired_at", "next_at", "updated_at"])
+
+
+def _update(alias: str, pairs: Iterable[tuple[Trigger, TriggerDefinition]], origin: str, now: datetime) -> None:
+    for row, definition in pairs:
+        if (row.origin, row.config, row.retired_at) == (origin, dict(definition.config), None):
+            continue
+        comes_back = row.retired_at is not None
+        row.origin, row.retired_at = origin, None
+        row.config = dict(definition.config)
+        if comes_back:
+            row.next_at = next_moment(row, now)
+        row.save(using=alias, update_fields=["origin", "config", "retired_at", "next_at", "updated_at"])
+
+
+def _tell_refused(alias: str, missing: list[Trigger]) -> None:
+    """`ON CONFLICT DO NOTHING` is silent; a path that somebody else has is worth a line."""
+    stored = set(Trigger.objects.using(alias).filter(pk__in=[row.pk for row in missing]).values_list("pk", flat=True))
+    for row in missing:
+        taken = Trigger.objects.using(alias).filter(type=row.type, pattern=row.pattern, retired_at=None)
+        if row.pk not in stored and (other := taken.exclude(workflow=row.workflow).first()) is not None:
+            logger.error(
+                "The webhook %r of %s is not there: %s has this path.", row.pattern, row.workflow, other.workflow
+            )
