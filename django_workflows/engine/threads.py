@@ -18,10 +18,11 @@ from django_workflows.authoring import commands
 from django_workflows.authoring.context import ChildHandle, Context
 from django_workflows.engine import bodies, effects, endings
 from django_workflows.engine.branching import Failure
-from django_workflows.engine.journal import Scope, branch_prefix
+from django_workflows.engine.journal import Entry, Scope, branch_prefix
+from django_workflows.engine.loading import Unread
 from django_workflows.engine.procedures import procedure_for
 from django_workflows.engine.turn import Turn
-from django_workflows.engine.writes import Ending
+from django_workflows.engine.writes import Ending, Write
 from django_workflows.exceptions import Abandoned, ContextMisuse, ControlFlow, NonDeterminism, Parked
 
 
@@ -58,6 +59,8 @@ class ThreadTurn(Turn):
         self._active = 1
         self._blocked: dict[str, effects.Wait] = {}  # waits that a thread sits in
         self._crews: list[Crew] = []
+        self._ahead: int | None = None  # the thread that has got a message in a race: no other branch gets before it
+        self._was_held_back = False  # a write, because of that
 
     def run(self) -> Ending | None:
         """Call the workflow's function; how the turn ends, or None when the claim was lost."""
@@ -90,6 +93,7 @@ class ThreadTurn(Turn):
 
     def perform(self, lane: Lane, command: commands.Command) -> Any:
         """Carry out one call of `ctx`."""
+        self.fall_back()
         self._check_usable(lane)
         key = lane.scope.next_key()
         try:
@@ -253,6 +257,40 @@ class ThreadTurn(Turn):
         resolved = any(self.resolve(wait) is not None for wait in self._blocked.values())
         return resolved or any(crew.is_ready for crew in self._crews)
 
+    # races: who has got its message comes to its next call, or wins, before any other branch gets something or wins.
+    # Otherwise the message of a loser would be consumed, and nobody would have it.
+
+    def take(self, entry: Entry, unread: Unread, text: str) -> Entry | None:
+        with self.changed:
+            self.let_pass()
+            taken = super().take(entry, unread, text)
+            if taken is not None and any(crew.is_race_around(entry.key) for crew in self._crews):
+                self._ahead = threading.get_ident()
+            return taken
+
+    def let_pass(self) -> None:
+        """Wait for the branch that is ahead."""
+        while self._ahead not in {None, threading.get_ident()} and not self.unwinding:
+            self.changed.wait()
+
+    def fall_back(self, to: int | None = None) -> None:
+        """This thread is ahead no more: another is, or nobody."""
+        if self._ahead is None or self._ahead != threading.get_ident():
+            return
+        with self.changed:
+            self._ahead = to
+            if to is None:
+                self.changed.notify_all()
+        if to is None and self._was_held_back:
+            self._was_held_back = False
+            self.committer.flush(self)
+
+    def take_write(self) -> Write | None:
+        """Not between a message and the race that it decides: a replay might let another branch win."""
+        with self.changed:
+            self._was_held_back = self._ahead is not None and not self.unwinding
+            return None if self._was_held_back else super().take_write()
+
     # branches
 
     def _branches(self, lane: Lane, effect: effects.Branches) -> Any:
@@ -278,6 +316,7 @@ class ThreadTurn(Turn):
             bodies.close_what_was_left_open(inner.transactions)
             return value
         except bodies.NOT_FAILURES:
+            self.fall_back()
             raise
         except BaseException as error:
             return Failure(error)
@@ -311,6 +350,7 @@ class Crew:
         self.results: dict[int, Any] = {}
         self.order: list[int] = []
         self.parked = 0
+        self.is_sharing = False  # the thread that waits for the crew runs a branch itself
         self.exit: BaseException | None = None  # a branch asked for the end of the process
 
     @property
@@ -319,6 +359,9 @@ class Crew:
         if self.exit is not None or (self.effect.race and self.order):
             return True
         return len(self.results) == len(self.effect.branches)
+
+    def is_race_around(self, key: str) -> bool:
+        return self.effect.race and key.startswith(f"{self.effect.key}.")
 
     def work(self) -> Any:
         """Hire threads, take a share of the branches, wait for the rest."""
@@ -369,12 +412,15 @@ class Crew:
     def _take_share(self) -> None:
         """What no thread was free for runs here, and unwinds at waits."""
         while self.hired + self.parked < self.limit and (index := self._next(reserved=self.starting)) is not None:
+            self.is_sharing = True
             try:
                 self._do(index, inline=True)
             except Parked:
                 if self.turn.unwinding:
                     raise
                 self.parked += 1
+            finally:
+                self.is_sharing = False
 
     def _next(self, *, reserved: int = 0, is_first: bool = False) -> int | None:
         """A branch to run, unless the rest is `reserved` for threads that are about to begin."""
@@ -386,14 +432,23 @@ class Crew:
     def _do(self, index: int, *, inline: bool) -> None:
         result = self.turn._run_branch(self.lane, self.effect, index, inline=inline)
         with self.turn.changed:
+            if self.effect.race:
+                self.turn.let_pass()
+                if not self.order:
+                    self.turn.close_branches(self.effect, index)
             self.results[index] = result
             self.order.append(index)
+            self.turn.fall_back(self._successor())
             self.turn.changed.notify_all()
+
+    def _successor(self) -> int | None:
+        """The thread that goes on with what has just been decided, unless it is in another branch."""
+        owner = self.lane.thread
+        return owner if self.is_ready and (not self.is_sharing or threading.get_ident() == owner) else None
 
     def _result(self) -> Any:
         if self.effect.race:
             winner = self.order[0]
-            self.turn.close_branches(self.effect, winner)
             return winner, self.results[winner]
         return [self.results[index] for index in range(len(self.effect.branches))]
 

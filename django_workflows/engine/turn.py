@@ -219,15 +219,15 @@ class Turn:
             change(self._write)
         self.committer.note(self)
 
-    def consume(self, unread: Unread) -> bool:
-        """Take a message out of the inbox; False when another branch was faster."""
-        with self.changed:
+    def take(self, entry: Entry, unread: Unread, text: str) -> Entry | None:
+        """Consume a message and settle the wait that it answers, in one write; None when another branch was faster."""
+        with self.recording(entry.key):
             if unread.id in self._consumed:
-                return False
+                return None
             self.inbox.remove(unread)
             self._consumed.add(unread.id)
             self._write.consumed.append(unread.id)
-            return True
+            return self.settle(entry, "succeeded", output=text)
 
     def lost_attempts(self, scope: str, entry: Entry | None) -> int:
         """Attempts of the step about to be tried that died with their worker: one that has a row, or those that the

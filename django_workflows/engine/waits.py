@@ -121,7 +121,7 @@ def _receive(turn: Turn, entry: Entry, wait: MessageWait) -> Procedure:
 
 
 def _take(turn: Turn, entry: Entry, unread: Unread) -> Entry | None:
-    """Consume the message and settle the wait, in one write; None when another branch has consumed it."""
+    """The final entry, with the message in it; None when another branch has consumed it."""
     message = {
         "name": unread.name,
         "data": None if unread.data is None else turn.read(unread.data),
@@ -129,8 +129,7 @@ def _take(turn: Turn, entry: Entry, unread: Unread) -> Entry | None:
         "sent_at": unread.created_at.isoformat(),
     }
     text = codec.encode(message, max_bytes=2 * max(codec.MAX_BYTES, conf.max_payload_bytes()))
-    with turn.recording(entry.key):
-        return turn.settle(entry, "succeeded", output=text) if turn.consume(unread) else None
+    return turn.take(entry, unread, text)
 
 
 def _message(turn: Turn, entry: Entry) -> Message | None:

@@ -66,14 +66,15 @@ def test_who_waits_for_a_later_write_is_answered_when_it_was_merged_with_one_tha
 def test_a_message_is_consumed_by_one_of_two_branches_that_wait_for_it(turn: Turn) -> None:
     message = _message(1)
     turn.feed(1, [message], [])
-    assert turn.consume(message)
-    assert not turn.consume(message)
+    first, second = (turn.new_entry(key, "signal", "go") for key in ("1.0.1", "1.1.1"))
+    assert turn.take(first, message, "1") is not None
+    assert turn.take(second, message, "1") is None
 
 
 def test_a_message_whose_consumption_is_being_stored_is_not_read_again(turn: Turn) -> None:
     message = _message(1)
     turn.feed(1, [message], [])
-    turn.consume(message)
+    turn.take(turn.new_entry("1", "signal", "go"), message, "1")
     turn.take_write()
     turn.feed(2, [message, _message(2)], [])
     assert [unread.number for unread in turn.inbox] == [2]
