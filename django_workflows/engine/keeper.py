@@ -20,7 +20,7 @@ from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
 from django_workflows.engine import claiming, wakeups
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
-from django_workflows.engine.shared import SharedMemory
+from django_workflows.engine.shared import SharedMemory, Slot
 from django_workflows.models import Worker
 
 logger = logging.getLogger("django_workflows")
@@ -41,8 +41,8 @@ WHERE id IN (
 class Keeper:
     """Runs in a forked process; the supervisor speaks to it through a pipe, whose end is its end."""
 
-    def __init__(self, pipe: int, memory: SharedMemory) -> None:
-        self._pipe, self._memory = pipe, memory
+    def __init__(self, pipe: int, memory: SharedMemory, slot: Slot) -> None:
+        self._pipe, self._memory, self._slot = pipe, memory, slot
         self._alias = conf.database()
         self._dead: dict[UUID, bool] = {}
         self._living: dict[UUID, int] = {}
@@ -103,6 +103,7 @@ class Keeper:
         Worker.objects.using(self._alias).filter(id__in=ids, stopped_at=None).update(stopped_at=now)
         for id in ids:
             del self._dead[id]
+            self._slot.add("released", crashed)
 
     def _may_hold_more(self, ids: Sequence[UUID]) -> bool:
         """A row that was locked by somebody is released with the next round."""

@@ -202,10 +202,9 @@ class Pump:
             self._idle_since = None
             return False
         self._idle_since = self._idle_since or monotonic()
-        if self._peeked_at <= self._idle_since:
-            self._schedule.look_at = 0.0
-            return False
-        return monotonic() - self._idle_since > IDLE_SECONDS
+        last_look = self._idle_since + IDLE_SECONDS
+        self._schedule.look_at = min(self._schedule.look_at, last_look)
+        return self._peeked_at >= last_look
 
     def _is_due_within(self, seconds: float) -> bool:
         next_due = self._schedule.next_due

@@ -7,9 +7,9 @@ import struct
 from dataclasses import dataclass
 from uuid import UUID
 
-# beat, executions held, suspects seen, then the counters
-FIELDS = ("beat", "held", "suspects", "turns", "steps", "completed", "failed", "parked")
-COUNTERS = FIELDS[3:]
+# beat, executions held, suspects seen, (the keeper's) deaths whose executions are released; then the counters
+FIELDS = ("beat", "held", "suspects", "released", "turns", "steps", "completed", "failed", "parked")
+COUNTERS = FIELDS[4:]
 _SIZE = struct.calcsize("d")
 _SLOT = _SIZE * len(FIELDS)
 

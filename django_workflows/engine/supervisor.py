@@ -48,7 +48,8 @@ class Supervisor:
     def __init__(self, options: WorkerOptions, processes: int, *, on_tick: Callable[[dict[str, float]], None]) -> None:
         self._options, self._processes, self._on_tick = options, processes, on_tick
         self._most_alone = 1 if conf_is_sqlite() else MOST_ALONE
-        self._memory = SharedMemory(processes + self._most_alone)
+        self._memory = SharedMemory(processes + self._most_alone + 1)
+        self._keeper_slot = self._memory.slot(processes + self._most_alone)
         self._children: dict[int, _Child] = {}
         self._keeper_pipe = -1
         self._lifeline_read, self._lifeline_write = os.pipe()
@@ -57,6 +58,7 @@ class Supervisor:
         self._looked_at = monotonic()
         self._totals = dict.fromkeys(COUNTERS, 0.0)
         self._forgotten: list[tuple[UUID, int]] = []  # deaths that a new keeper must hear of
+        self._deaths = 0  # that this keeper was told of
         self._drained: set[int] = set()  # places whose worker found nothing left to do
         self._bereaved = 0  # one-slot workers that died with what they executed
         self._status = 0
@@ -116,14 +118,20 @@ class Supervisor:
 
     def _fork_keeper(self) -> None:
         read, write = os.pipe()
+        self._keeper_slot.clear()
         pid = self._fork(lambda: self._be_keeper(read, write))
         os.close(read)
         self._keeper_pipe = write
         self._children[pid] = _Child(pid, None)
+        self._tell_new_keeper()
+
+    def _tell_new_keeper(self) -> None:
+        self._deaths = 0
         for child in self._workers():
             assert child.identity is not None
             self._tell_keeper(child.identity.id, 2 + child.identity.index)
-        for id, kind in self._forgotten:
+        forgotten, self._forgotten = self._forgotten, []
+        for id, kind in forgotten:
             self._tell_keeper(id, kind)
 
     def _be_keeper(self, read: int, write: int) -> int:
@@ -131,7 +139,7 @@ class Supervisor:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._hear_signals()
-        Keeper(read, self._memory).run()
+        Keeper(read, self._memory, self._keeper_slot).run()
         return 0
 
     def _fork_worker(self, index: int, *, alone: bool = False) -> None:
@@ -175,6 +183,7 @@ class Supervisor:
     def _tell_keeper(self, id: UUID, kind: int) -> None:
         if kind < 2:
             self._forgotten = [*self._forgotten[-99:], (id, kind)]
+            self._deaths += kind
         if self._keeper_pipe >= 0:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._keeper_pipe, id.bytes + bytes([kind]))
@@ -210,8 +219,8 @@ class Supervisor:
             self._bereaved += child.identity.alone
         elif child.identity.alone:
             self._drained.clear()  # what goes on after a step that was run alone may be for the others
-        elif self._options.until_idle is not None:
-            self._drained.add(child.identity.index)
+        elif self._options.until_idle is not None and self._keeper_slot.get("released") >= self._deaths:
+            self._drained.add(child.identity.index)  # else what the dead held may not have been due yet when it looked
 
     def _pause_after(self, child: _Child) -> None:
         if monotonic() - child.born < RESTART_PAUSE:

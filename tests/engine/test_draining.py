@@ -1,0 +1,88 @@
+"""When a drain is over: nothing was due for a while, and what the dead held is free again."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from django_workflows.clock import monotonic
+from django_workflows.engine.claiming import Peek
+from django_workflows.engine.keeper import Keeper
+from django_workflows.engine.pump import IDLE_SECONDS, Diet, Pump
+from django_workflows.engine.shared import Identity, SharedMemory
+from django_workflows.engine.supervisor import Supervisor, _Child
+from django_workflows.engine.worker import WorkerOptions
+from django_workflows.models import Status
+from tests.factories import make_execution
+
+DRAIN = WorkerOptions(queues=(), threads=1, async_slots=0, branch_threads=0, grace=1.0, until_idle=0.0)
+
+
+class Looks:
+    """A crew without slots that are taken, and a reporter of every look."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+
+    def free(self) -> tuple[int, int]:
+        return 1, 0
+
+    def execute(self, loaded: Any) -> None: ...
+    def ended(self, *args: Any) -> None: ...
+    def held(self, *args: Any) -> None: ...
+
+    def looked(self, peek: Peek) -> None:
+        self.at.append(monotonic())
+
+
+@pytest.mark.django_db
+def test_the_last_look_comes_after_the_idle_time() -> None:
+    """What the keeper releases within that time is found."""
+    looks = Looks()
+    pump = Pump(uuid4(), Diet(queues=(), plain=(("w", 1),), asynchronous=()), alias="default", reporter=looks)
+    pump.crew = looks
+    pump.run(until_idle=0.0)
+    assert looks.at[-1] - looks.at[0] >= IDLE_SECONDS
+
+
+@pytest.fixture
+def supervisor() -> Supervisor:
+    return Supervisor(DRAIN, 2, on_tick=lambda totals: None)
+
+
+def _child(index: int) -> _Child:
+    return _Child(os.getpid(), Identity(uuid4(), index))
+
+
+@pytest.mark.django_db
+def test_nobody_has_drained_before_the_keeper_has_released_what_the_dead_held(supervisor: Supervisor) -> None:
+    read, supervisor._keeper_pipe = os.pipe()
+    keeper = Keeper(read, supervisor._memory, supervisor._keeper_slot)
+    dead, replacement, other = _child(0), _child(0), _child(1)
+    assert dead.identity is not None
+    make_execution(Status.RUNNING, claimed_by=dead.identity.id)
+    supervisor._bury(dead, -9)
+    supervisor._bury(replacement, 0)
+    assert supervisor._missing() == {0, 1}  # it is to look again
+
+    keeper._understand(os.read(read, 1000))
+    keeper._work()
+    supervisor._bury(replacement, 0)
+    supervisor._bury(other, 0)
+    assert supervisor._missing() == set()
+    os.close(read)
+
+
+def test_a_new_keeper_hears_of_every_death_once(supervisor: Supervisor) -> None:
+    deaths = [(uuid4(), 1) for _ in range(3)]
+    for id, kind in deaths:
+        supervisor._tell_keeper(id, kind)
+    for _ in range(2):
+        read, supervisor._keeper_pipe = os.pipe()
+        supervisor._tell_new_keeper()
+        told = os.read(read, 1000)
+        assert told == b"".join(id.bytes + bytes([kind]) for id, kind in deaths)
+        os.close(read)
