@@ -2,11 +2,13 @@
 
 WorkflowsError
 ├── InvalidInput               arguments do not fit the workflow's signature (ValueError)
-│   └── InvalidTrigger         a trigger that cannot work
+│   ├── InvalidTrigger         a trigger that cannot work
+│   └── InvalidDefinition      a workflow described as data that cannot work
 ├── PayloadError               a value cannot be stored (ValueError)
 │   ├── PayloadTooLarge
 │   ├── PayloadTooDeep
 │   └── Unserializable
+├── InvalidExpression          a schedule or pattern that cannot be read (ValueError)
 ├── DefinitionError            a decorator, option or registration is wrong
 │   └── DuplicateName
 ├── UnknownWorkflow            nothing is registered under this name (LookupError)
@@ -56,6 +58,15 @@ class InvalidTrigger(InvalidInput):
     """A trigger that cannot work; `errors` maps each of its fields to the messages."""
 
 
+class InvalidDefinition(InvalidInput):
+    """A workflow described as data that cannot work; `errors` maps paths ("steps.0.retry") to messages."""
+
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        """Each message with its path; an empty path means the whole document."""
+        return [{"path": path, "message": text} for path, messages in self.errors.items() for text in messages]
+
+
 class PayloadError(WorkflowsError, ValueError):
     """A value cannot be stored as JSON."""
 
@@ -70,6 +81,15 @@ class PayloadTooDeep(PayloadError):
 
 class Unserializable(PayloadError):
     """The value has no lossless JSON form."""
+
+
+class InvalidExpression(WorkflowsError, ValueError):
+    """A schedule or a pattern that cannot be read; the message shows the grammar."""
+
+    def __init__(self, value: object, problem: str, grammar: str) -> None:
+        shown = repr(value[:80]) if isinstance(value, str) else f"A value of type {type(value).__name__}"
+        self.problem = problem
+        super().__init__(f"{shown} cannot be read: {problem}. {grammar}")
 
 
 class DefinitionError(WorkflowsError):
