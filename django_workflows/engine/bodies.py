@@ -37,13 +37,20 @@ class OpenTransaction(WorkflowsError):
 NOT_FAILURES = (KeyboardInterrupt, SystemExit, ControlFlow)
 
 
-def call_sync(turn: Turn, effect: Invoke, may_commit: Callable[[], bool] = lambda: True) -> Outcome:
+def call_sync(
+    turn: Turn,
+    effect: Invoke,
+    before: dict[str, int] | None = None,
+    may_commit: Callable[[], bool] = lambda: True,
+) -> Outcome:
     """Run a body in this thread. Errors become part of the outcome; control flow propagates.
+
+    `before` are the transactions that are open around it, if the caller knows them: asking costs.
 
     `may_commit` is asked before a transactional step commits; a body whose time is up may not.
     """
     token = entered.set(effect.current)
-    before = open_transactions()
+    before = open_transactions() if before is None else before
     try:
         if effect.step.options.atomic:
             return _call_atomic(turn, effect, may_commit)
@@ -153,7 +160,7 @@ class Attempt:
     def run(self) -> None:
         self._since = monotonic()
         try:
-            self._outcome = call_sync(self._turn, self._effect, self._may_commit)
+            self._outcome = call_sync(self._turn, self._effect, may_commit=self._may_commit)
         except BaseException as error:
             self._raised = error
         with self._changed:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.engine.branching import close
 from django_workflows.engine.effects import Barrier, ChildWait, Deliver, Query
+from django_workflows.engine.ids import new_id
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.keyed import KeyedStart, LookAfter
 from django_workflows.engine.loading import ChildOutcome
@@ -56,7 +57,7 @@ def new_child(
     """A child and the row that stands for it, stored in one commit."""
     fn, skip = definition.signature_of
     bound = codec.bind_arguments(fn, args, kwargs, skip=skip, max_bytes=conf.max_payload_bytes())
-    entry = turn.new_entry(key, "child", name, child_id=uuid4(), input=codec.encode(bound))
+    entry = turn.new_entry(key, "child", name, child_id=new_id(), input=codec.encode(bound))
     child = _execution(turn, entry, definition)
     with turn.recording(key):
         turn.add(lambda write: write.children.append(child))

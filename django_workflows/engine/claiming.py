@@ -98,7 +98,7 @@ WITH due AS MATERIALIZED (
     SELECT id FROM django_workflows_execution
     WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = '' AND crashes {suspects}
     AND (status IN ('pending', 'waiting') OR (status = 'running' AND claimed_by <> %s))
-    AND (workflow, version) IN ({served})
+    AND workflow || ' ' || CAST(version AS text) {served}
     ORDER BY wake_at LIMIT %s {lock}
 )
 UPDATE django_workflows_execution SET
@@ -125,7 +125,7 @@ UPDATE django_workflows_execution SET
     status = 'running', claim = claim + 1, claimed_by = %s, wake_at = {lease}, awaiting = 0,
     started_at = COALESCE(started_at, {now}), updated_at = {now}
 WHERE id = %s AND wake_at <= {now} AND requested = '' AND status IN ('pending', 'waiting', 'running')
-AND (workflow, version) IN ({served})
+AND workflow || ' ' || CAST(version AS text) {served}
 RETURNING {columns}
 """
 
@@ -136,7 +136,7 @@ DEFER = """
 WITH unknown AS MATERIALIZED (
     SELECT id, created_at FROM django_workflows_execution
     WHERE queue = %s AND priority = %s AND wake_at <= {untaken} AND requested = ''
-    AND status IN ('pending', 'waiting', 'running') AND (workflow, version) NOT IN ({served})
+    AND status IN ('pending', 'waiting', 'running') AND NOT workflow || ' ' || CAST(version AS text) {served}
     ORDER BY wake_at LIMIT 1000 {lock}
 )
 UPDATE django_workflows_execution SET
@@ -211,17 +211,17 @@ def claim(
     alone: bool = False,
 ) -> list[Claimed]:
     """Take at most `appetite.limit` due executions of one queue and priority, the longest due first."""
+    served, names = _among_served(dialect, appetite.served)
+    me = store(dialect, worker)
     text = CLAIM.format(
         now=dialect.now(),
         lease=dialect.now(lease),
         lock=dialect.lock,
         columns=_CLAIMED,
-        served=_pairs(appetite.served),
+        served=served,
         suspects=f">= {ALONE_AFTER}" if alone else f"< {ALONE_AFTER}",
     )
-    served = [value for pair in appetite.served for value in pair]
-    me = store(dialect, worker)
-    cursor.execute(text, [*place, me, *served, appetite.limit, me])
+    cursor.execute(text, [*place, me, *names, appetite.limit, me])
     return [_claimed(row) for row in cursor.fetchall()]
 
 
@@ -231,9 +231,9 @@ def claim_one(
     """Take this execution if it is due and its code is here. For drivers in the caller's process."""
     if not served:
         return None
-    text = CLAIM_ONE.format(now=dialect.now(), lease=dialect.now(lease), columns=_CLAIMED, served=_pairs(served))
-    pairs = [value for pair in served for value in pair]
-    cursor.execute(text, [store(dialect, worker), store(dialect, id), *pairs])
+    among, names = _among_served(dialect, served)
+    text = CLAIM_ONE.format(now=dialect.now(), lease=dialect.now(lease), columns=_CLAIMED, served=among)
+    cursor.execute(text, [store(dialect, worker), store(dialect, id), *names])
     rows = cursor.fetchall()
     return _claimed(rows[0]) if rows else None
 
@@ -262,13 +262,14 @@ def defer_unknown(
     cursor: CursorWrapper, dialect: Dialect, place: tuple[str, int], served: Sequence[tuple[str, int]]
 ) -> int:
     """Let executions that nobody takes, and that this worker has no code for, step back; how many there were."""
+    among, names = _among_served(dialect, served)
     text = DEFER.format(
         untaken=dialect.now(-UNTAKEN_SECONDS),
         later=dialect.now(BACK_SECONDS),
         lock=dialect.lock,
-        served=_pairs(served),
+        served=among,
     )
-    cursor.execute(text, [*place, *(value for pair in served for value in pair)])
+    cursor.execute(text, [*place, *names])
     return int(cursor.rowcount)
 
 
@@ -280,8 +281,9 @@ def release_all(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID]
     return int(cursor.rowcount)
 
 
-def _pairs(served: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(["(%s, %s)"] * len(served))
+def _among_served(dialect: Dialect, served: Sequence[tuple[str, int]]) -> tuple[str, list[Any]]:
+    """One array of texts: as pairs they would be planned one by one, and a project may have hundreds."""
+    return dialect.among((f"{workflow} {version}" for workflow, version in served), "text")
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:

@@ -54,8 +54,8 @@ NEWBORN = Locked(claim=0, status=Status.PENDING, requested="", inbox=0)  # a chi
 def store(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> tuple[list[Receipt], datetime]:
     """Store what may be stored; a receipt for each write, and the database's time. Inside one transaction."""
     rows, now = lock(cursor, dialect, _touched(writes))
-    absent = _absent(cursor, dialect, _touched(writes), rows)
-    receipts = [judge(write, rows, absent) for write in writes]
+    gone = absent(cursor, dialect, _touched(writes), rows)
+    receipts = [judge(write, rows, gone) for write in writes]
     stored = [write for write, receipt in zip(writes, receipts, strict=True) if receipt.verdict is Verdict.STORED]
     if stored:
         _mark_cancelled(stored, rows)
@@ -95,7 +95,7 @@ def _finishes(write: Write) -> bool:
     return write.ending is not None and write.ending.end.is_final
 
 
-def _absent(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID], rows: dict[UUID, Locked]) -> set[UUID]:
+def absent(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID], rows: dict[UUID, Locked]) -> set[UUID]:
     """Of the rows that could not be locked, those that do not exist."""
     missing = [id for id in ids if id not in rows]
     if not missing:

@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -32,6 +35,9 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
 
+# SQLite needs no driver, and Django may work with psycopg 2
+psycopg: Any = import_module("psycopg") if find_spec("psycopg") else None
+
 T = TypeVar("T")
 
 MAX_TRIES = 30
@@ -45,6 +51,14 @@ class Column:
 
     name: str
     type: str
+
+
+@cache
+def _record(columns: tuple[Column, ...]) -> tuple[type[msgspec.Struct], str]:
+    """A struct with these fields, which encodes faster than a dict and leaves out what is NULL; and their types."""
+    fields = [(column.name, Any, None) for column in columns]
+    record = msgspec.defstruct("Record", fields, omit_defaults=True)
+    return record, ", ".join(f"{column.name} {column.type}" for column in columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +96,8 @@ class Dialect:
             values = [store(self, value) for row in rows for value in row]
             return f"VALUES {', '.join([line] * len(rows))}", values
         if self.vendor == "postgresql":
-            names = [column.name for column in columns]
-            text = _JSON.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
-            types = ", ".join(f"{column.name} {column.type}" for column in columns)
+            record, types = _record(tuple(columns))
+            text = _JSON.encode([record(*row) for row in rows]).decode()
             return f"SELECT * FROM json_to_recordset(%s::json) AS t({types})", [text]
         arrays = ", ".join(f"%s::{column.type}[]" for column in columns)
         return f"SELECT * FROM unnest({arrays})", [list(values) for values in zip(*rows, strict=True)]
@@ -94,6 +107,10 @@ class Dialect:
         values = list(values)
         if self.is_sqlite:
             return f"IN ({', '.join(['%s'] * len(values))})", [store(self, value) for value in values]
+        if (
+            self.vendor == "postgresql" and type == "uuid"
+        ):  # one text costs a fraction of what the driver takes for a list
+            return "= ANY(%s::uuid[])", ["{" + ",".join(map(str, values)) + "}"]
         return f"= ANY(%s::{type}[])", [values]
 
     def as_json(self, column: str) -> str:
@@ -204,6 +221,19 @@ def _is_usable(connection: BaseDatabaseWrapper) -> bool:
     return raw is not None and not getattr(raw, "closed", False)
 
 
+def open_cursor(alias: str) -> CursorWrapper:
+    """A cursor of Django's that leaves the parameters to the server: quoting long texts in Python is slow."""
+    connection = connections[alias]
+    cursor: CursorWrapper = connection.cursor()
+    if (
+        psycopg is not None
+        and connection.vendor == "postgresql"
+        and isinstance(raw := connection.connection, psycopg.Connection)
+    ):
+        cursor.cursor = psycopg.Cursor(raw)  # inside Django's wrapper, so that hooks still see every statement
+    return cursor
+
+
 def single(alias: str, work: Callable[[CursorWrapper], T]) -> T:
     """Call `work`, which writes with at most one statement, without a transaction around it: two round trips less.
 
@@ -214,7 +244,7 @@ def single(alias: str, work: Callable[[CursorWrapper], T]) -> T:
     def once() -> T:
         nonlocal was_sent
         was_sent = False
-        with _turn_to_write(alias), connections[alias].cursor() as cursor:
+        with _turn_to_write(alias), open_cursor(alias) as cursor:
             was_sent = True
             return work(cursor)
 
@@ -233,7 +263,7 @@ def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
         nonlocal at_commit
         at_commit = False
         with _turn_to_write(alias), transaction.atomic(using=alias):
-            with connections[alias].cursor() as cursor:
+            with open_cursor(alias) as cursor:
                 result = work(cursor)
             at_commit = True
         return result

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.engine.effects import Barrier, Deliver, Stop
+from django_workflows.engine.ids import new_id
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import Turn
@@ -41,7 +42,7 @@ def send(turn: Turn, scope: str, key: str, command: commands.Send, entry: Entry 
 
 def _event(turn: Turn, command: commands.Send, data: str) -> NewEvent:
     return NewEvent(
-        id=uuid4(),
+        id=new_id(),
         type="event",
         name=command.name,
         execution_id=None,
@@ -53,7 +54,7 @@ def _event(turn: Turn, command: commands.Send, data: str) -> NewEvent:
 
 def _signal(turn: Turn, command: commands.Send, data: str) -> NewSignal:
     target = command.target if isinstance(command.target, UUID) else UUID(str(command.target))
-    return NewSignal(id=uuid4(), execution_id=target, name=command.name, data=data, created_at=turn.now())
+    return NewSignal(id=new_id(), execution_id=target, name=command.name, data=data, created_at=turn.now())
 
 
 def end(turn: Turn, scope: str, key: str, command: commands.End, entry: Entry | None) -> Procedure:

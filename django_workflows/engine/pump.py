@@ -41,7 +41,9 @@ AGAIN_SECONDS = (0.010, 0.025)  # after a wake-up, look again: NOTIFY is throttl
 ORPHANS_SECONDS = 5.0  # a worker looks this often for claims of its own that no turn has
 DISCOVER_SECONDS = 2.0  # a worker of all queues looks this often for new ones
 IDLE_SECONDS = 0.2  # a drain ends when nothing has been due for so long
-PEEK_SECONDS = 0.020  # while claims find work, look this often for a higher priority
+GATHER_SECONDS = 0.002  # a commit waits so long for those who went on with the last one: they share its cost
+CLAIM_SECONDS = 0.005  # while most slots are taken, claim only so often: a claim costs as much as a commit
+PEEK_SECONDS = 0.050  # while claims find work, look this often for a higher priority
 
 
 class Crew(Protocol):
@@ -118,6 +120,8 @@ class Pump:
         self._peeked_at = 0.0
         self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last peek
         self._schedule = _Schedule()
+        self._expected = 0  # turns that went on with the last commit or claim
+        self._gather_until = self._claimed_at = self._asleep_until = 0.0
         self._watch = Watch(alias)
         self._stop_by: float | None = None
         self._crashed = False
@@ -131,15 +135,15 @@ class Pump:
     def note(self, turn: Turn) -> None:
         """Store it with the next commit, but not before a moment has passed: more may follow."""
         if turn not in self._noted:
-            self._noted[turn] = monotonic()
-            if not self._bell.is_set():
+            self._noted[turn] = now = monotonic()
+            if now + NOTED_SECONDS < self._asleep_until:
                 self._bell.set()
 
     def flush(self, turn: Turn) -> None:
         """Store it now."""
         self._noted.pop(turn, None)
         self._urgent.append(turn)
-        if not self._bell.is_set():
+        if len(self._urgent) >= self._expected or self._gather_until < self._asleep_until:
             self._bell.set()
 
     def wake_up(self, queue: str) -> None:
@@ -214,21 +218,25 @@ class Pump:
 
     def _commit(self) -> None:
         """Everything that turns want stored now, in one transaction; again while more has come in meanwhile."""
-        while turns := self._take_turns():
-            batch = [(turn, write) for turn in turns if (write := turn.take_write()) is not None]
-            if not batch:
-                return
-            try:
-                receipts = store_all(self.alias, [write for _, write in batch], self.clock.sync)
-            except (ConnectionLost, AmbiguousCommit):
-                for turn, write in batch:
-                    turn.put_back(write)
-                    self._urgent.append(turn)
-                raise
-            for (turn, write), receipt in zip(batch, receipts, strict=True):
-                self._settle(turn, write, receipt)
-            if self.crew.free() != (0, 0):
-                return
+        self._expected = 0
+        batch = [(turn, write) for turn in self._take_turns() if (write := turn.take_write()) is not None]
+        if not batch:
+            return
+        try:
+            receipts = store_all(self.alias, [write for _, write in batch], self.clock.sync)
+        except (ConnectionLost, AmbiguousCommit):
+            for turn, write in batch:
+                turn.put_back(write)
+                self._urgent.append(turn)
+            raise
+        self._expect(sum(write.ending is None for _, write in batch))
+        for (turn, write), receipt in zip(batch, receipts, strict=True):
+            self._settle(turn, write, receipt)
+
+    def _expect(self, turns: int) -> None:
+        """So many turns go on now, and most of them will have something to store in a moment."""
+        self._expected += turns
+        self._gather_until = monotonic() + GATHER_SECONDS
 
     def _take_turns(self) -> list[Turn]:
         turns = dict.fromkeys(self._urgent.popleft() for _ in range(len(self._urgent)))
@@ -267,6 +275,8 @@ class Pump:
         plain, asynchronous = self.crew.free()
         now = monotonic()
         if self._stop_by is not None or plain + asynchronous <= 0 or not (self._ready or now >= self._look_at()):
+            return
+        if now < self._claim_at():
             return
         if not self._ready or now >= self._schedule.peek_at:
             self._peek()
@@ -366,9 +376,15 @@ class Pump:
         if not taken:
             return
         self._has_claimed = True
+        self._claimed_at = monotonic()
         mine = [claimed for claimed in taken if self._may_run(claimed)]
         loaded = single(self.alias, lambda cursor: loading.load(cursor, self.dialect, mine)) if mine else []
+        self._expect(len(loaded))
         self.crew.execute(loaded)
+
+    def _claim_at(self) -> float:
+        """When the next claim is worth its cost: at once while more slots are free than taken."""
+        return self._claimed_at + CLAIM_SECONDS if sum(self.crew.free()) < len(self._held) else 0.0
 
     def _may_run(self, claimed: Claimed) -> bool:
         """An expired lease counts as a crash: the execution may have become a suspect by being claimed."""
@@ -433,17 +449,25 @@ class Pump:
     # sleeping, outages, the end
 
     def _sleep(self) -> None:
-        if self._urgent or (self._can_claim() if self._stop_by is None else not self._held):
-            return
         now = monotonic()
+        if self._urgent and (len(self._urgent) >= self._expected or now >= self._gather_until):
+            return
+        if self._stop_by is None and self._can_claim() and now >= self._claim_at():
+            return
         moments = [self._watch.next_at(bool(self._held))]
+        if self._urgent:
+            moments.append(self._gather_until)
+        if self._can_claim():
+            moments.append(self._claim_at())
         if self.crew.free() != (0, 0) and self._stop_by is None:
             moments.append(self._look_at())
         if self._stop_by is not None:
             moments.append(self._stop_by if self._held else 0.0)
         if noted := list(self._noted.values()):
             moments.append(min(noted) + NOTED_SECONDS)
-        self._bell.wait(max(min(moments) - now, 0.0005) if moments else None)
+        self._asleep_until = min(moments)
+        self._bell.wait(max(self._asleep_until - now, 0.0))
+        self._asleep_until = 0.0
         self._bell.clear()
 
     def _can_claim(self) -> bool:

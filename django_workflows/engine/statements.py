@@ -25,15 +25,18 @@ def columns(**types: str) -> tuple[Column, ...]:
     return tuple(Column(name, type) for name, type in types.items())
 
 
+def names(of: Sequence[Column]) -> str:
+    return ", ".join(column.name for column in of)
+
+
 def run(
     cursor: CursorWrapper, dialect: Dialect, statement: str, of: Sequence[Column], rows: Sequence[Sequence[Any]]
 ) -> None:
     """Execute a statement over a table of values, in as few calls as the database allows."""
     size = SQLITE_PARAMETERS // len(of) if dialect.is_sqlite else 5_000
-    names = ", ".join(column.name for column in of)
     for start in range(0, len(rows), size):
         table, parameters = dialect.table(of, rows[start : start + size])
-        text = statement.format(table=table, columns=names, now=dialect.now(), tags=dialect.as_json("tags"))
+        text = statement.format(table=table, columns=names(of), now=dialect.now(), tags=dialect.as_json("tags"))
         cursor.execute(text, parameters)
 
 
@@ -71,16 +74,22 @@ STEP_COLUMNS = columns(
 
 # A row is written with its outcome; one that was open before (a wait, a back-off, a long body) is completed. An outcome
 # never becomes open again: a transactional step may have stored its own while the pump shows the body as running.
-UPSERT_STEPS = """
-WITH r({columns}) AS ({table})
-INSERT INTO django_workflows_stepresult ({columns})
-SELECT {columns} FROM r WHERE true
+ON_STEP_CONFLICT = """
 ON CONFLICT (id) DO UPDATE SET
     seq = excluded.seq, status = excluded.status, output = excluded.output, error = excluded.error,
     attempts = excluded.attempts, lost = excluded.lost, deadline = excluded.deadline, claim = excluded.claim,
     started_at = excluded.started_at, completed_at = excluded.completed_at
 WHERE excluded.completed_at IS NOT NULL OR django_workflows_stepresult.completed_at IS NULL
 """
+
+UPSERT_STEPS = (
+    """
+WITH r({columns}) AS ({table})
+INSERT INTO django_workflows_stepresult ({columns})
+SELECT {columns} FROM r WHERE true
+"""
+    + ON_STEP_CONFLICT
+)
 
 
 def step_row(write: Write, entry: Entry) -> tuple[Any, ...]:

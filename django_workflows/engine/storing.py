@@ -10,8 +10,9 @@ from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.clock import monotonic
-from django_workflows.engine import committing
+from django_workflows.engine import committing, compact
 from django_workflows.engine.claiming import CLAIM_STATE
+from django_workflows.engine.committing import Locked
 from django_workflows.engine.database import (
     AmbiguousCommit,
     ConnectionLost,
@@ -19,29 +20,25 @@ from django_workflows.engine.database import (
     dialect_of,
     is_about_values,
     read_uuid,
+    single,
     transact,
 )
 from django_workflows.engine.writes import Receipt, Verdict, Write
 from django_workflows.models import Status
 
+Sync = Callable[[datetime, float], None]
 
-def store_all(
-    alias: str, writes: Sequence[Write], sync: Callable[[datetime, float], None] = lambda now, moment: None
-) -> list[Receipt]:
+
+def store_all(alias: str, writes: Sequence[Write], sync: Sync = lambda now, moment: None) -> list[Receipt]:
     """A receipt for each write. Raises `ConnectionLost`: then nothing was stored, and the same call may be repeated.
 
     `sync` learns the database's time and the local moment before it was asked.
     """
     dialect = dialect_of(connections[alias])
-    moment = 0.0
-
-    def store(cursor: CursorWrapper) -> tuple[list[Receipt], datetime]:
-        nonlocal moment
-        moment = monotonic()  # after waiting for a connection, a lock or another try: what the clock is ahead by
-        return committing.store(cursor, dialect, writes)
-
     try:
-        receipts, now = transact(alias, store)
+        if compact.applies(dialect, writes):
+            return _store_compactly(alias, dialect, writes, sync)
+        return _store_in_transaction(alias, dialect, writes, sync)
     except AmbiguousCommit:
         return _after_ambiguity(alias, dialect, writes, sync)
     except DatabaseError as error:
@@ -51,13 +48,47 @@ def store_all(
             return [Receipt(verdict=Verdict.REFUSED, error=error)]
         half = len(writes) // 2
         return store_all(alias, writes[:half], sync) + store_all(alias, writes[half:], sync)
+
+
+def _store_in_transaction(alias: str, dialect: Dialect, writes: Sequence[Write], sync: Sync) -> list[Receipt]:
+    moment = 0.0
+
+    def store(cursor: CursorWrapper) -> tuple[list[Receipt], datetime]:
+        nonlocal moment
+        moment = monotonic()  # after waiting for a connection, a lock or another try: what the clock is ahead by
+        return committing.store(cursor, dialect, writes)
+
+    receipts, now = transact(alias, store)
     sync(now, moment)
     return receipts
 
 
-def _after_ambiguity(
-    alias: str, dialect: Dialect, writes: Sequence[Write], sync: Callable[[datetime, float], None]
-) -> list[Receipt]:
+def _store_compactly(alias: str, dialect: Dialect, writes: Sequence[Write], sync: Sync) -> list[Receipt]:
+    moment = 0.0
+
+    def store(cursor: CursorWrapper) -> tuple[dict[UUID, Locked], datetime | None]:
+        nonlocal moment
+        moment = monotonic()
+        return compact.store(cursor, dialect, writes)
+
+    rows, now = single(alias, store)
+    if now is not None:
+        sync(now, moment)
+    gone = _absent(alias, dialect, writes, rows) if len(rows) < len(writes) else set()
+    return [committing.judge(write, rows, gone) for write in writes]
+
+
+def _absent(alias: str, dialect: Dialect, writes: Sequence[Write], rows: dict[UUID, Locked]) -> set[UUID]:
+    """Apart from the statement that has written: asking again must not write again."""
+    ids = [write.execution_id for write in writes]
+    while True:
+        try:
+            return single(alias, lambda cursor: committing.absent(cursor, dialect, ids, rows))
+        except AmbiguousCommit:
+            continue
+
+
+def _after_ambiguity(alias: str, dialect: Dialect, writes: Sequence[Write], sync: Sync) -> list[Receipt]:
     """Find out what was stored: a turn that has ended under its own claim was; the rest is stored again.
 
     Rows are found by their ids, so storing them twice changes nothing; only what counts up must not be repeated.

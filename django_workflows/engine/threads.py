@@ -186,7 +186,7 @@ class ThreadTurn(Turn):
         try:
             if effect.step.options.timeout is not None and not effect.step.is_async:
                 return self._invoke_apart(effect)
-            return bodies.call_sync(self, effect)
+            return bodies.call_sync(self, effect, lane.transactions)
         finally:
             lane.in_body = False
             self.leave(effect.entry.key)

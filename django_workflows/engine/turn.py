@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 
@@ -21,6 +21,7 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.values import ExecutionInfo
 from django_workflows.clock import DatabaseClock
 from django_workflows.engine.effects import ChildWait, MessageWait, Stop, Wait
+from django_workflows.engine.ids import new_id
 from django_workflows.engine.journal import Entry, Journal
 from django_workflows.engine.loading import ChildOutcome, Loaded, Unread
 from django_workflows.engine.writes import End, Ending, NewEvent, Receipt, Verdict, Write
@@ -132,7 +133,9 @@ class Turn:
             )
         with self.changed:
             seq = self.journal.next_seq()
-        return Entry(id=uuid4(), key=key, kind=kind, name=name, status=status, seq=seq, created_at=self.now(), **values)
+        return Entry(
+            id=new_id(), key=key, kind=kind, name=name, status=status, seq=seq, created_at=self.now(), **values
+        )
 
     def record(self, entry: Entry) -> Entry:
         """Put an entry into the journal and into the next write. Raises `Parked` in a branch that has lost a race."""
@@ -208,7 +211,7 @@ class Turn:
         """Add a row to the history of this execution."""
         text = codec.encode(data, max_bytes=4 * conf.max_payload_bytes())
         event = NewEvent(
-            id=uuid4(), type=type, name=name, execution_id=self.claimed.id, data=text, created_at=self.now()
+            id=new_id(), type=type, name=name, execution_id=self.claimed.id, data=text, created_at=self.now()
         )
         with self.changed:
             self._write.events.append(event)
