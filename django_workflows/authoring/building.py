@@ -118,7 +118,8 @@ def child(workflow: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, wa
 def workflow_of(workflow: Any) -> WorkflowDefinition[..., Any]:
     """The workflow given by name, by function, or as a step to be executed alone."""
     if isinstance(workflow, str):
-        return registry.workflow(workflow)
+        # what is no code may be a row: the engine looks when it starts it, where the database may be asked
+        return registry.in_code(workflow) or WorkflowDefinition.by_name(workflow)
     if isinstance(workflow, StepDefinition):
         if registry.step(workflow.name) is None:
             raise UnknownWorkflow(

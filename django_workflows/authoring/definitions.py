@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
+from django_workflows import codec
 from django_workflows.authoring.doors import Handle, StartOptions, doors
 from django_workflows.authoring.names import check_definition_name
 from django_workflows.authoring.options import (
@@ -109,6 +110,7 @@ class WorkflowDefinition(_Startable[P, R]):
     """A workflow function. `start()` executes it durably; a plain call is just a call."""
 
     step: StepDefinition[..., Any] | None = None  # set for the workflow of a single step
+    is_reference = False  # only a name: what it means is looked up when an execution is started
 
     def __init__(self, fn: Callable[Concatenate[Any, P], Any], keywords: WorkflowKeywords) -> None:
         functools.update_wrapper(self, fn)
@@ -134,6 +136,17 @@ class WorkflowDefinition(_Startable[P, R]):
         definition.step = step
         return definition
 
+    @classmethod
+    def by_name(cls, name: str) -> WorkflowDefinition[..., Any]:
+        """Stands for a workflow that is not known here yet, until the engine asks for it."""
+
+        def body(ctx: Any, /, **input: Any) -> Any:
+            raise DefinitionError(f"Workflow {name!r} is only referred to here.")
+
+        definition: WorkflowDefinition[..., Any] = cls(body, {"name": name})
+        definition.is_reference = True
+        return definition
+
     def __call__(self, ctx: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
         return self.fn(ctx, *args, **kwargs)
 
@@ -141,10 +154,37 @@ class WorkflowDefinition(_Startable[P, R]):
         """A copy that starts with a key, another queue, priority, delay, tags, …"""
         return self._with_start_options(keywords)
 
+    def started_like(self, other: WorkflowDefinition[..., Any]) -> Self:
+        """A copy with the key, queue, delay … of another."""
+        changed = copy.copy(self)
+        changed.start_options = other.start_options
+        return changed
+
     @property
     def signature_of(self) -> tuple[Callable[..., Any], int]:
         """The function that declares the input, and how many of its first parameters are not input."""
         return (self.step.fn, 0) if self.step else (self.fn, 1)
+
+    def bind(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        max_bytes: int = codec.MAX_BYTES,
+        max_depth: int = codec.MAX_DEPTH,
+    ) -> dict[str, Any]:
+        """The input of an execution, checked. Raises `InvalidInput` with all that is wrong."""
+        fn, skip = self.signature_of
+        return codec.bind_arguments(fn, args, kwargs, skip=skip, max_bytes=max_bytes, max_depth=max_depth)
+
+    def arguments(self, text: str) -> tuple[list[Any], dict[str, Any]]:
+        """The stored input as the function takes it, after the context."""
+        fn, skip = self.signature_of
+        return codec.decode_arguments(fn, text, skip=skip)
+
+    def missing_here(self) -> list[str]:
+        """The names of what it needs and this process does not have; a worker leaves its executions to others."""
+        return []
 
     def serves(self, version: int) -> bool:
         """Whether this code executes that version."""

@@ -1,9 +1,9 @@
-"""Which workflows and steps this process knows, by name."""
+"""Which workflows and steps this process knows, by name; and who is asked for workflows that are rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
 from django_workflows.exceptions import DuplicateName, UnknownWorkflow
@@ -12,14 +12,33 @@ AnyStep = StepDefinition[..., Any]
 AnyWorkflow = WorkflowDefinition[..., Any]
 
 
+class Stored(Protocol):
+    """Workflows that are data. Both calls may ask the database; what belongs to a version never changes."""
+
+    def current(self, name: str) -> AnyWorkflow | None: ...
+    def version(self, name: str, version: int) -> AnyWorkflow | None: ...
+
+
+class NothingStored:
+    """Until the models are ready."""
+
+    def current(self, name: str) -> AnyWorkflow | None:
+        return None
+
+    def version(self, name: str, version: int) -> AnyWorkflow | None:
+        return None
+
+
 class Registry:
     """Workflows by name and version, steps by name and by `app.name`.
 
     A function defined again at the same place replaces itself (reloads), and one defined inside another function
     replaces its namesake (tests). Other duplicates are kept for the system checks and cannot be started by name.
+    What is code comes first: `stored` is only asked for names, or versions, that the code does not have.
     """
 
     def __init__(self) -> None:
+        self.stored: Stored = NothingStored()
         self._workflows: dict[str, dict[int, AnyWorkflow]] = {}
         self._steps: dict[str, AnyStep] = {}
         self.duplicates: dict[str, set[str]] = {}
@@ -37,17 +56,29 @@ class Registry:
         return definition
 
     def workflow(self, name: str, version: int | None = None) -> AnyWorkflow:
-        """The code of a workflow, or of a single step, by name: its newest version, or one that serves `version`."""
+        """A workflow, or a single step, by name: its newest version, or the one that serves `version`.
+
+        Code first, then rows, which may ask the database. Raises `UnknownWorkflow`.
+        """
+        if (found := self.in_code(name, version)) is not None:
+            return found
+        if version is not None and (found := self.stored.version(name, version)) is not None:
+            return found
         if name in self._workflows:
-            self._refuse_duplicate(f"workflow {name}")
-            if (found := self._serving(name, version)) is not None:
-                return found
             known = ", ".join(str(known) for known in sorted(self._workflows[name]))
             raise UnknownWorkflow(f"Workflow {name!r} has no version {version} here; known: {known}.")
-        if (step := self.step(name)) is not None:
-            return step.as_workflow
+        if version is None and (found := self.stored.current(name)) is not None:
+            return found
         names = ", ".join(sorted(self._workflows)) or "none"
         raise UnknownWorkflow(f"No workflow is registered under {name!r}. Known: {names}.")
+
+    def in_code(self, name: str, version: int | None = None) -> AnyWorkflow | None:
+        """The same, of what is code; the database is not asked."""
+        if name in self._workflows:
+            self._refuse_duplicate(f"workflow {name}")
+            return self._serving(name, version)
+        step = self.step(name)
+        return None if step is None else step.as_workflow
 
     def step(self, name: str) -> AnyStep | None:
         """The step registered under `name` or `app.name`, or None."""

@@ -19,7 +19,6 @@ from django_workflows.exceptions import (
     ExecutionFailed,
     ExecutionTimedOut,
     PayloadError,
-    UnknownWorkflow,
 )
 from django_workflows.models import FINISHED, Status
 
@@ -84,10 +83,10 @@ def look(alias: str, ids: Collection[UUID]) -> dict[UUID, Outcome]:
 def _hint_of(workflow: str, version: int) -> Any:
     """The return type of the code that this process has for it; Any without."""
     try:
-        definition = registry.workflow(workflow, version)
-    except (UnknownWorkflow, DuplicateName):
+        definition = registry.in_code(workflow, version)
+    except DuplicateName:
         return Any
-    return codec.hint_of(definition.signature_of[0])
+    return Any if definition is None else codec.hint_of(definition.signature_of[0])
 
 
 def _error_of(text: str | None) -> dict[str, Any]:

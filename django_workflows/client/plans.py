@@ -200,7 +200,6 @@ def make_request(
         check_input_name("key", key, KEY_LENGTH)
     if idempotency_key is not None:
         check_input_name("idempotency_key", idempotency_key, KEY_LENGTH)
-    fn, skip = plan.definition.signature_of
-    bound = codec.bind_arguments(fn, args, kwargs, skip=skip, max_bytes=plan.max_bytes, max_depth=plan.max_depth)
+    bound = plan.definition.bind(args, kwargs, max_bytes=plan.max_bytes, max_depth=plan.max_depth)
     text = codec.encode(bound, max_bytes=plan.max_bytes, max_depth=plan.max_depth)
     return Request(input=text, key=key, idempotency_key=idempotency_key)

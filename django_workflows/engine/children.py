@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.authoring.registry import registry
 from django_workflows.engine.branching import close
 from django_workflows.engine.effects import Barrier, ChildWait, Deliver, Query
 from django_workflows.engine.ids import new_id
@@ -37,12 +39,15 @@ def start_child(turn: Turn, scope: str, key: str, command: commands.StartChild, 
 
 
 def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
-    options = command.definition.start_options
+    definition = command.definition
+    if definition.is_reference:
+        definition = yield Query(partial(_look_up, definition))
+    options = definition.start_options
     if options.key is None and options.idempotency_key is None:
-        return new_child(turn, key, command.name, command.definition, command.args, command.kwargs)
+        return new_child(turn, key, command.name, definition, command.args, command.kwargs)
     yield Barrier()
     entry = turn.new_entry(key, command.kind, command.name)
-    entry = yield Query(KeyedStart(turn, entry, command.definition, command.args, command.kwargs))
+    entry = yield Query(KeyedStart(turn, entry, definition, command.args, command.kwargs))
     with turn.changed:
         turn.journal.put(entry)
         if turn.is_closed(key):  # its branch has lost a race meanwhile
@@ -51,12 +56,16 @@ def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
     return entry
 
 
+def _look_up(reference: WorkflowDefinition[..., Any]) -> WorkflowDefinition[..., Any]:
+    """The present version of a workflow that only its name was known of. Raises `UnknownWorkflow`."""
+    return registry.workflow(reference.name).started_like(reference)
+
+
 def new_child(
     turn: Turn, key: str, name: str, definition: WorkflowDefinition[..., Any], args: Sequence[Any], kwargs: Any
 ) -> Entry:
     """A child and the row that stands for it, stored in one commit."""
-    fn, skip = definition.signature_of
-    bound = codec.bind_arguments(fn, args, kwargs, skip=skip, max_bytes=conf.max_payload_bytes())
+    bound = definition.bind(args, kwargs, max_bytes=conf.max_payload_bytes())
     entry = turn.new_entry(key, "child", name, child_id=new_id(), input=codec.encode(bound))
     child = _execution(turn, entry, definition)
     with turn.recording(key):

@@ -23,10 +23,9 @@ MISMATCH = "code does not match the journal"
 
 def arguments_of(turn: Turn) -> tuple[list[Any], dict[str, Any]]:
     """The input as the function takes it; text that is no JSON pauses the execution."""
-    fn, skip = turn.definition.signature_of
     text = turn.claimed.input or "{}"
     turn.read(text)
-    return codec.decode_arguments(fn, text, skip=skip)
+    return turn.definition.arguments(text)
 
 
 def fail_for_swallowing(turn: Turn) -> None:

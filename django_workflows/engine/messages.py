@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django_workflows import codec, conf
@@ -74,6 +73,5 @@ def end(turn: Turn, scope: str, key: str, command: commands.End, entry: Entry | 
 
 
 def _new_input(turn: Turn, command: commands.End) -> str:
-    fn, skip = turn.definition.signature_of
-    bound: Any = codec.bind_arguments(fn, command.args, command.kwargs or {}, skip=skip)
+    bound = turn.definition.bind(command.args, command.kwargs or {})
     return codec.encode(bound, max_bytes=conf.max_payload_bytes())

@@ -172,8 +172,8 @@ def _max_attempts(execution: Execution, step: StepResult) -> int | None:
     """As far as the code of this process tells; a label or `using(retry=…)` hides the policy."""
     try:
         definition = registry.step(step.name)
-        workflow = registry.workflow(execution.workflow, execution.version)
-        if definition is None:
+        workflow = registry.in_code(execution.workflow, execution.version)
+        if definition is None or workflow is None:
             return None
         return (definition.options.retry or workflow.options.retry or default_retry()).max_attempts
     except (WorkflowsError, TypeError, ValueError):  # unknown here, or settings that the system checks complain about

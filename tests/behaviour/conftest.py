@@ -33,7 +33,8 @@ def counter() -> Counter:
 def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone with it."""
     for name, table in vars(registry).items():
-        monkeypatch.setattr(registry, name, _copy(table))
+        if isinstance(table, dict):
+            monkeypatch.setattr(registry, name, _copy(table))
 
 
 def _copy(table: dict[str, Any]) -> dict[str, Any]:

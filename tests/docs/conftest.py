@@ -10,5 +10,6 @@ from django_workflows.authoring.registry import registry
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page knows only what it registers itself, and that is gone with the test."""
-    for name in vars(registry):
-        monkeypatch.setattr(registry, name, {})
+    for name, table in vars(registry).items():
+        if isinstance(table, dict):
+            monkeypatch.setattr(registry, name, {})
