@@ -12,11 +12,12 @@ PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-sqlite test-postgres check clean
+.PHONY: help demo test test-sqlite test-postgres bench check clean
 
 help:
 	@echo 'make demo   the example project: web server, workers and executions; Ctrl-C ends it'
 	@echo 'make test   the test suite on SQLite and on PostgreSQL (or on DATABASE_URL)'
+	@echo 'make bench  speed, beside that of others; ARGS="--only W1,W2 --systems ours,dbos --rounds 3" picks a part'
 	@echo 'make check  format, lint, types, missing migrations'
 	@echo 'make clean  forget the virtual environment and what tools have cached'
 
@@ -31,6 +32,9 @@ test-sqlite: $(VENV)/.installed-dev
 test-postgres: $(VENV)/.installed-dev
 	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m tests.postgres $(PYTEST)
 
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m benchmarks $(ARGS)
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,7 +42,7 @@ check: $(VENV)/.installed-dev
 	env -u DATABASE_URL $(BIN)/python manage.py makemigrations --check --dry-run
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[admin,postgres,cockroachdb]'

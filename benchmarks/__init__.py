@@ -1,1 +1,1 @@
-"""Programs that measure; see throughput.py."""
+"""Measures this package beside its peers and the bare database, in one go: `make bench`, or `python -m benchmarks`."""

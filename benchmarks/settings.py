@@ -1,9 +1,14 @@
-"""The test project with the workflows that are measured."""
+"""A small project with the workflows that are measured. Nothing is set to make it faster than a user would have it."""
 
 from __future__ import annotations
 
-from testproject.settings import *  # noqa: F403  # a settings module is read as a whole
-from testproject.settings import INSTALLED_APPS as PROJECT_APPS
+import json
+import os
 
-INSTALLED_APPS = [*PROJECT_APPS, "benchmarks.app"]
-DEBUG = False
+from testproject.database_url import to_settings
+
+SECRET_KEY = "for-measurements-only"
+USE_TZ = True
+INSTALLED_APPS = ["django_workflows", "django.contrib.auth", "django.contrib.contenttypes", "benchmarks.app"]
+DATABASES = {"default": to_settings(os.environ["DATABASE_URL"])}
+WORKFLOWS = json.loads(os.environ.get("BENCH_WORKFLOWS", "{}"))

@@ -1,0 +1,1 @@
+"""Our own measurements: `python -m benchmarks.ours MEASURE SIZES`."""
