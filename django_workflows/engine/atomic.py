@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import statements
@@ -19,8 +21,21 @@ from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Di
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import Write
-from django_workflows.exceptions import Abandoned
+from django_workflows.exceptions import Abandoned, WorkflowsError
 from django_workflows.models import Status
+
+
+class ClosedConnection(WorkflowsError):
+    """The step closed the connection of its own transaction, whose writes are gone. Leave it open."""
+
+
+class _Foreign(Exception):
+    """Carries an error of another database past those who would begin again because of it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 FENCE = "SELECT claim, status, requested FROM django_workflows_execution WHERE id {among} {lock}"
 
@@ -30,12 +45,13 @@ STORED = "SELECT 1 FROM django_workflows_stepresult WHERE id {among} AND status 
 def store_with(turn: Turn, work: Callable[[CursorWrapper], Entry]) -> Entry:
     """Call `work` and store the entry it returns, in one transaction, as often as the database asks for it.
 
-    Errors of `work` roll everything back and propagate. Raises `Abandoned` when the claim is lost.
+    Errors of `work` roll everything back and propagate; those of other databases, which say nothing about this one,
+    as well. Raises `Abandoned` when the claim is lost.
     """
     dialect = dialect_of(connections[turn.alias])
 
     def together(cursor: CursorWrapper) -> Entry:
-        entry = work(cursor)
+        entry = _call(work, cursor)
         write = turn.empty_write()
         check_fence(cursor, dialect, write)
         statements.run(
@@ -54,10 +70,39 @@ def store_with(turn: Turn, work: Callable[[CursorWrapper], Entry]) -> Entry:
                 return kept[-1]
         except ConnectionLost:
             pass
+        except _Foreign as foreign:
+            error = foreign.error
+            break
         if turn.abandoned:
             raise Abandoned
         time.sleep(pause * random.uniform(0.5, 1))
         pause = min(pause * 2, 2.0)
+    raise error
+
+
+def _call(work: Callable[[CursorWrapper], Entry], cursor: CursorWrapper) -> Entry:
+    """Tell errors of this connection, after which all is done again, from others."""
+    try:
+        entry = work(cursor)
+    except (DatabaseError, InterfaceError) as error:
+        if cursor.db.closed_in_transaction:
+            raise ClosedConnection(ClosedConnection.__doc__) from error
+        if _is_of(cursor.db, error):
+            raise
+        raise _Foreign(error) from None
+    if cursor.db.closed_in_transaction:
+        raise ClosedConnection(ClosedConnection.__doc__)
+    return entry
+
+
+def _is_of(connection: BaseDatabaseWrapper, error: BaseException) -> bool:
+    """Whether an error came out of this connection: neither out of another, nor out of nowhere."""
+    owner: Any = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        mine = frame.f_locals.get("self")
+        if isinstance(mine, CursorWrapper | BaseDatabaseWrapper):
+            owner = getattr(mine, "db", mine)
+    return owner is connection
 
 
 def check_fence(cursor: CursorWrapper, dialect: Dialect, write: Write) -> None:

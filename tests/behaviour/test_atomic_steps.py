@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3.base import DatabaseWrapper
 
 from django_workflows import AsyncContext, Context, DefinitionError, ExecutionFailed, Retry, step, workflow
 from django_workflows.testing import Workflows
@@ -71,4 +77,76 @@ def test_a_step_that_commits_inside_its_transaction_fails(workflows: Workflows) 
         ctx.do(sly)
 
     with pytest.raises(ExecutionFailed, match="TransactionManagementError"):
+        workflows.result(flow.start())
+
+
+@pytest.fixture
+def other_database() -> Iterator[BaseDatabaseWrapper]:
+    """A second database, without a single table."""
+    engine = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {}}
+    other = DatabaseWrapper({**connection.settings_dict, **engine}, "other")
+    other.inc_thread_sharing()  # async workflows call their steps in another thread
+    yield other
+    other.close()
+
+
+def _raise_by_hand(other: BaseDatabaseWrapper) -> None:
+    raise OperationalError("the warehouse is closed")
+
+
+def _ask_another(other: BaseDatabaseWrapper) -> None:
+    with other.execute_wrapper(_is_gone), other.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _is_gone(*args: Any) -> None:
+    raise OperationalError("server closed the connection unexpectedly")
+
+
+def _ask_another_after_a_fault_of_ours(other: BaseDatabaseWrapper) -> None:
+    with suppress(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM no_such_table")
+    _ask_another(other)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("fault", [_raise_by_hand, _ask_another, _ask_another_after_a_fault_of_ours])
+def test_an_error_of_another_database_is_a_failure_of_the_step(
+    workflows: Workflows, colour: Colour, counter: Counter, other_database: BaseDatabaseWrapper, fault: Any
+) -> None:
+    """It says nothing about the transaction of the step, so it is no reason to begin that again, and again."""
+
+    @step(atomic=True, retry=Retry(max_attempts=2))
+    def book() -> None:
+        Group.objects.create(name="half")
+        counter.count()
+        fault(other_database)
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> None:
+        await ctx.do(book)
+
+    execution = flow.start()
+    with pytest.raises(ExecutionFailed, match="closed"):
+        workflows.result(execution)
+    assert (len(counter), Group.objects.exists()) == (2, False)
+    (row,) = workflows.journal(execution)
+    assert (row.attempts, row.error["type"], row.error.get("cause")) == (2, "OperationalError", None)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("then", [lambda: None, Group.objects.count])
+def test_a_step_that_closes_the_connection_of_its_transaction_fails(workflows: Workflows, then: Any) -> None:
+    """Its writes are gone, and would be every time."""
+
+    @step(atomic=True, retry=ONCE)
+    def careless() -> None:
+        connection.close()
+        then()
+
+    @workflow
+    def flow(ctx: Context) -> None:
+        ctx.do(careless)
+
+    with pytest.raises(ExecutionFailed, match="ClosedConnection"):
         workflows.result(flow.start())

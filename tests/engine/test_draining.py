@@ -12,7 +12,7 @@ from django_workflows.clock import monotonic
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.keeper import Keeper
 from django_workflows.engine.pump import IDLE_SECONDS, Diet, Pump
-from django_workflows.engine.shared import Identity, SharedMemory
+from django_workflows.engine.shared import Identity
 from django_workflows.engine.supervisor import Supervisor, _Child
 from django_workflows.engine.worker import WorkerOptions
 from django_workflows.models import Status
