@@ -143,7 +143,8 @@ class WorkflowDefinition(_Startable[P, R]):
         def body(ctx: Any, /, **input: Any) -> Any:
             raise DefinitionError(f"Workflow {name!r} is only referred to here.")
 
-        definition: WorkflowDefinition[..., Any] = cls(body, {"name": name})
+        fn: Callable[..., Any] = body
+        definition: WorkflowDefinition[..., Any] = cls(fn, {"name": name})
         definition.is_reference = True
         return definition
 
