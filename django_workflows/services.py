@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.db import connections
 
-from django_workflows.engine import dispatching, publishing, verbs
+from django_workflows.engine import dispatching, publishing, verbs, wakeups
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.dispatching import Dispatched
 from django_workflows.engine.pump import Chore
-from django_workflows.triggers import syncing
+from django_workflows.triggers import counting, syncing
+from django_workflows.triggers.dispatch import Triggering
 
 
 def publish(alias: str, *, only_missing: bool) -> None:
@@ -27,9 +29,43 @@ def carry_out_verbs(alias: str, peek: Peek) -> bool:
     return bool(changes)
 
 
-def dispatch_events(alias: str, peek: Peek) -> bool:
-    """Hand published events to the waits that are open for them; whether there were any."""
-    return peek.undispatched and dispatching.dispatch(alias) > 0
+def dispatch(alias: str) -> Dispatched:
+    """Hand published events to the waits that are open for them, and start what they trigger; tells other workers."""
+    triggering = Triggering(alias)
+    done = dispatching.dispatch(alias, triggering)
+    counting.backlog.put(triggering.uncounted)
+    for queue in done.queues:
+        wakeups.notify(queue, alias)
+    return done
 
 
-CHORES: tuple[Chore, ...] = (carry_out_verbs, dispatch_events)
+def _count_triggers(alias: str) -> None:
+    """What could not be counted with the starts, because somebody had the trigger locked."""
+    counts, dialect = counting.backlog.take(), dialect_of(connections[alias])
+    try:
+        left = transact(alias, lambda cursor: counting.count(cursor, dialect, counts))
+    except Exception:
+        counting.backlog.put(counts)
+        raise
+    counting.backlog.put(left)
+
+
+class EventDispatch:
+    """The chore: dispatches what is stored, and looks again soon, once, when all that is left is locked."""
+
+    def __init__(self) -> None:
+        self._was_locked = False
+
+    def __call__(self, alias: str, peek: Peek) -> bool:
+        if counting.backlog:
+            _count_triggers(alias)
+        if not peek.undispatched:
+            self._was_locked = False
+            return False
+        moved = bool(dispatch(alias))
+        look_again = moved or not self._was_locked
+        self._was_locked = not moved
+        return look_again
+
+
+CHORES: tuple[Chore, ...] = (carry_out_verbs, EventDispatch())

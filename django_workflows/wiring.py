@@ -21,7 +21,7 @@ def open_doors(app: AppConfig) -> None:
     models.client = client.door
     models.operations = operations.door
     models.inspection = inspection.door
-    announcing.doors.driver = EagerDriver()
+    announcing.doors.driver = EagerDriver(services.dispatch)
     post_migrate.connect(publish_workflows, sender=app, dispatch_uid="django_workflows.publish")
 
 

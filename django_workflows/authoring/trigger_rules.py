@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -12,6 +11,8 @@ from django_workflows import codec
 from django_workflows.authoring.names import problem_with
 from django_workflows.exceptions import InvalidTrigger, PayloadError
 from django_workflows.expressions.durations import parse_duration
+from django_workflows.expressions.glob import compile_glob
+from django_workflows.expressions.schedules import parse_schedule
 
 PATTERN_LENGTH = 500
 MOST_AT_ONCE = 1000  # of `catch_up_all`
@@ -73,7 +74,7 @@ def _object(field: str, value: Any, problems: Problems) -> Config:
 
 
 def _event(pattern: str, given: Config, complete: Config, problems: Problems) -> str:
-    _try("pattern", problems, lambda: import_module("django_workflows.expressions.glob").compile_glob(pattern))
+    _try("pattern", problems, lambda: compile_glob(pattern))
     if where := _object("config.where", given.pop("where", None), problems):
         complete["where"] = where
         _check_keys(where, problems)
@@ -101,11 +102,9 @@ def _schedule(pattern: str, given: Config, complete: Config, problems: Problems)
         complete["catch_up_all"] = most
     if problems:
         return pattern
-    schedule = _try(
-        "pattern",
-        problems,
-        lambda: import_module("django_workflows.expressions.schedules").parse_schedule(pattern, tz=complete["tz"]),
-    )
+    schedule = _try("pattern", problems, lambda: parse_schedule(pattern, tz=complete["tz"]))
+    if schedule is not None and schedule.never_comes:
+        problems["pattern"] = ["There is no such moment in any year."]
     return pattern if schedule is None else schedule.text
 
 

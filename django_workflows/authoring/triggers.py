@@ -137,11 +137,13 @@ class _Counted:
 class _Every:
     """`every(5).minutes`, `every.hour`, `every.weekday.at("9am", tz="Europe/Berlin")`. Other texts: `cron("…")`."""
 
+    second = _Unit("second")
     minute = _Unit("minute")
     hour = _Unit("hour")
     day = _Unit("day")
     week = _Unit("week")
     month = _Unit("month")
+    quarter = _Unit("quarter")
     year = _Unit("year")
     weekday = _Unit("weekday")
     weekend = _Unit("weekend")

@@ -1,51 +1,49 @@
-"""Published events find the waits that are open for them.
+"""Published events find the waits that are open for them, and what they start.
 
 `send_event` only stores the event; workers dispatch stored events after the commit, in batches, each once. A wait is
 found by its event's name and a hash of the values that must match, so ten thousand open waits cost an event that
 matches none of them a few index probes. A delivery is a message in the inbox of the execution, addressed to the wait.
+
+What events start is a higher layer's business: it gets each event once (`triggered_at`), in the same transaction. A
+receiver that somebody else has locked leaves an event for the next round, without holding up what it starts.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows import clock, codec
 from django_workflows.engine import statements
 from django_workflows.engine.committing import Locked, lock
 from django_workflows.engine.database import Dialect, dialect_of, read_uuid, store, transact
-from django_workflows.engine.loading import Unread, read_unread
+from django_workflows.engine.published import MISSING, PUBLISHED, Published, hash_for, read_published
 from django_workflows.models import FINISHED
 
-logger = logging.getLogger("django_workflows")
-
+BATCH = 100
 MOST_DELIVERIES = 500  # of one event in one transaction
-MISSING = object()
+MOST_ROUNDS = 50  # past events whose receivers are all locked
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """An event to be dispatched."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatched:
+    """What came of a look at the stored events. False when nothing moved: their receivers are all locked."""
 
-    id: UUID
-    name: str
-    data: str | None
-    created_at: datetime
+    events: int = 0
+    deliveries: int = 0
+    started: tuple[UUID, ...] = ()
+    queues: frozenset[str] = frozenset()
 
-    def value(self) -> Any:
-        """Its data, or `MISSING` when nobody can read what is stored."""
-        try:
-            return None if self.data is None else codec.decode(self.data)
-        except ValueError:
-            logger.error("The data of event %s (%s) cannot be read; nobody gets it.", self.id, self.name)
-            return MISSING
+    def __bool__(self) -> bool:
+        return bool(self.events or self.deliveries or self.started)
+
+
+# Starts what events trigger, inside the transaction: their ids and queues.
+Triggering = Callable[[CursorWrapper, Sequence[Published]], Sequence[tuple[UUID, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +53,20 @@ class OpenWait:
     execution_id: UUID
     step_id: UUID
     key: str
+    queue: str = ""
 
 
-UNDISPATCHED = """
-SELECT id, name, data, created_at FROM django_workflows_event
-WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now}
-ORDER BY deliver_at LIMIT %s {lock}
+UNDISPATCHED = f"""
+SELECT {PUBLISHED} FROM django_workflows_event
+WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {{now}} {{after}}
+ORDER BY deliver_at, id LIMIT %s {{lock}}
 """
 
+AFTER = "AND deliver_at >= %s AND (deliver_at, id) > (%s, %s)"
+
 DISPATCHED = "UPDATE django_workflows_event SET dispatched_at = {now} WHERE id {among}"
+
+TRIGGERED = "UPDATE django_workflows_event SET triggered_at = {now} WHERE id {among}"
 
 NEXT_KEYS = """
 SELECT match_keys FROM django_workflows_stepresult
@@ -71,7 +74,7 @@ WHERE kind = 'event' AND status = 'scheduled' AND name = %s AND match_keys > %s 
 """
 
 OPEN_WAITS = """
-SELECT s.execution_id, s.id, s.key FROM django_workflows_stepresult s
+SELECT s.execution_id, s.id, s.key, e.queue FROM django_workflows_stepresult s
 JOIN django_workflows_execution e ON e.id = s.execution_id AND e.generation = s.generation
 WHERE s.kind = 'event' AND s.status = 'scheduled' AND s.superseded = 0 AND s.name = %s AND s.match_keys = %s
 AND s.match_hash = %s AND (s.deadline IS NULL OR s.deadline > {now}) AND e.completed_at IS NULL
@@ -86,11 +89,6 @@ ORDER BY s.execution_id, s.seq LIMIT %s
 """
 
 STILL_OPEN = "SELECT id FROM django_workflows_stepresult WHERE status = 'scheduled' AND id {among}"
-
-WAIT_AT = """
-SELECT id FROM django_workflows_stepresult
-WHERE execution_id {among} AND key = %s AND superseded = 0 AND status = 'scheduled'
-"""
 
 DELIVERY_COLUMNS = statements.columns(
     id="uuid",
@@ -110,73 +108,78 @@ SELECT {columns} FROM r WHERE true
 ON CONFLICT DO NOTHING
 """
 
-PUBLISHED_BETWEEN = """
-SELECT id, name, data, created_at FROM django_workflows_event
-WHERE type = 'event' AND execution_id IS NULL AND name = %s AND created_at BETWEEN %s AND %s AND deliver_at <= {now}
-AND (created_at, id) > (%s, %s) ORDER BY created_at, id LIMIT 1000
-"""
 
-DELIVERED = "SELECT 1 FROM django_workflows_signal WHERE execution_id {among} AND event_id = %s"
-
-
-def keys_of(match: Mapping[str, Any]) -> str:
-    """The (dotted) keys of a match in one text."""
-    return ",".join(sorted(match))
-
-
-def value_at(data: Any, path: str) -> Any:
-    """The value under a dotted key, or `MISSING`. A key that holds a dot itself wins."""
-    if isinstance(data, Mapping) and path in data:
-        return data[path]
-    head, dot, rest = path.partition(".")
-    if not dot or not isinstance(data, Mapping) or head not in data:
-        return MISSING
-    return value_at(data[head], rest)
+def dispatch(alias: str, trigger: Triggering | None = None, limit: int = BATCH) -> Dispatched:
+    """Dispatch events that are due, in one transaction; further ones only where all receivers are locked."""
+    last: Published | None = None
+    for _ in range(MOST_ROUNDS):
+        round = Round(alias, trigger)
+        transact(alias, lambda cursor: round.go(cursor, limit, last))  # noqa: B023  # called at once
+        if round.done or len(round.events) < limit:
+            return round.done
+        last = round.events[-1]  # a hundred events for one locked execution must not hold up all others
+    return Dispatched()
 
 
-def hash_for(data: Any, keys: str) -> str | None:
-    """The hash that a wait for these keys has when the event matches it; None when the event lacks one of them."""
-    values = {path: value_at(data, path) for path in keys.split(",")} if keys else {}
-    return None if MISSING in values.values() else codec.match_hash(values)
+class Round:
+    """One transaction of dispatching."""
 
+    def __init__(self, alias: str, trigger: Triggering | None) -> None:
+        self.dialect, self._trigger = dialect_of(connections[alias]), trigger
+        self.events: list[Published] = []
+        self.done = Dispatched()
 
-def dispatch(alias: str, limit: int = 100) -> int:
-    """Dispatch events that are due, in one transaction; how many were looked at."""
-    dialect = dialect_of(connections[alias])
-    return transact(alias, lambda cursor: _dispatch(cursor, dialect, limit))
+    def go(self, cursor: CursorWrapper, limit: int, last: Published | None) -> None:
+        """Take what nobody else has, start what it triggers, deliver it, and note what is complete."""
+        self.done = Dispatched()
+        self.events = self._take(cursor, limit, last)
+        self._start(cursor, [event for event in self.events if not event.is_triggered])
+        complete = [event.id for event in self.events if self._deliver_to_all(cursor, event)]
+        self._mark(cursor, DISPATCHED, complete)
+        self.done = replace(self.done, events=len(complete))
 
+    def _take(self, cursor: CursorWrapper, limit: int, last: Published | None) -> list[Published]:
+        dialect, after = self.dialect, []
+        if last is not None:
+            moment = store(dialect, last.deliver_at)
+            after = [moment, moment, store(dialect, last.id)]
+        text = UNDISPATCHED.format(now=dialect.now(), lock=dialect.lock, after=AFTER if after else "")
+        cursor.execute(text, [*after, limit])
+        return read_published(cursor)
 
-def _dispatch(cursor: CursorWrapper, dialect: Dialect, limit: int) -> int:
-    cursor.execute(UNDISPATCHED.format(now=dialect.now(), lock=dialect.lock), [limit])
-    events = _published(cursor)
-    done = [event.id for event in events if _deliver_to_all(cursor, dialect, event)]
-    if done:
-        among, parameters = dialect.among(done)
-        cursor.execute(DISPATCHED.format(now=dialect.now(), among=among), parameters)
-    return len(events)
+    def _start(self, cursor: CursorWrapper, events: list[Published]) -> None:
+        if self._trigger is None or not events:
+            return
+        started = self._trigger(cursor, events)
+        self._mark(cursor, TRIGGERED, [event.id for event in events])
+        self._note(started=tuple(id for id, _ in started), queues=frozenset(queue for _, queue in started))
 
+    def _mark(self, cursor: CursorWrapper, statement: str, ids: list[UUID]) -> None:
+        if ids:
+            among, parameters = self.dialect.among(ids)
+            cursor.execute(statement.format(now=self.dialect.now(), among=among), parameters)
 
-def _published(cursor: CursorWrapper) -> list[Published]:
-    events = []
-    for id, name, data, created_at in cursor.fetchall():
-        events.append(Published(read_uuid(id), name, data, clock.parse_sql_time(created_at)))
-    return events
+    def _deliver_to_all(self, cursor: CursorWrapper, event: Published) -> bool:
+        """Deliver to every open wait that matches; False when some are left for the next round."""
+        complete, dialect = True, self.dialect
+        if (data := event.value()) is MISSING:
+            return True
+        for keys in _known_keys(cursor, event.name):
+            if (wanted := hash_for(data, keys)) is None:
+                continue
+            parameters = [event.name, keys, wanted, store(dialect, event.id), MOST_DELIVERIES]
+            cursor.execute(OPEN_WAITS.format(now=dialect.now()), parameters)
+            waits = [OpenWait(read_uuid(id), read_uuid(step), key, queue) for id, step, key, queue in cursor.fetchall()]
+            delivered, all_locked = deliver(cursor, dialect, event, waits)
+            self._note(deliveries=delivered, queues=frozenset(wait.queue for wait in waits))
+            complete = complete and len(waits) < MOST_DELIVERIES and all_locked
+        return complete
 
-
-def _deliver_to_all(cursor: CursorWrapper, dialect: Dialect, event: Published) -> bool:
-    """Deliver to every open wait that matches; False when some are left for the next round."""
-    complete = True
-    if (data := event.value()) is MISSING:
-        return True
-    for keys in _known_keys(cursor, event.name):
-        if (wanted := hash_for(data, keys)) is None:
-            continue
-        parameters = [event.name, keys, wanted, store(dialect, event.id), MOST_DELIVERIES]
-        cursor.execute(OPEN_WAITS.format(now=dialect.now()), parameters)
-        waits = [OpenWait(read_uuid(execution), read_uuid(step), key) for execution, step, key in cursor.fetchall()]
-        delivered = _deliver(cursor, dialect, event, waits)
-        complete = complete and len(waits) < MOST_DELIVERIES and delivered
-    return complete
+    def _note(self, *, deliveries: int = 0, started: tuple[UUID, ...] = (), queues: frozenset[str]) -> None:
+        done = self.done
+        self.done = replace(
+            done, deliveries=done.deliveries + deliveries, started=done.started + started, queues=done.queues | queues
+        )
 
 
 def _known_keys(cursor: CursorWrapper, name: str) -> Iterable[str]:
@@ -190,17 +193,17 @@ def _known_keys(cursor: CursorWrapper, name: str) -> Iterable[str]:
     return keys
 
 
-def _deliver(
+def deliver(
     cursor: CursorWrapper,
     dialect: Dialect,
     event: Published,
     waits: Sequence[OpenWait],
     arrived_at: datetime | None = None,
-) -> bool:
-    """Put the event into the inboxes of executions that can be locked now; False when one could not."""
+) -> tuple[int, bool]:
+    """Put the event into the inboxes of executions that can be locked now: how many, and whether all could be."""
     first = {wait.execution_id: wait for wait in reversed(waits)}
     if not first:
-        return True
+        return 0, True
     rows, now = lock(cursor, dialect, sorted(first))
     among, parameters = dialect.among([wait.step_id for wait in first.values()])
     cursor.execute(STILL_OPEN.format(among=among), parameters)
@@ -214,62 +217,8 @@ def _deliver(
         counts = [(delivery[1], 1) for delivery in deliveries]
         statements.run(cursor, dialect, statements.RECEIVE, statements.COUNT_COLUMNS, counts)
         statements.run(cursor, dialect, DELIVER, DELIVERY_COLUMNS, deliveries)
-    return len(rows) == len(first)
+    return len(deliveries), len(rows) == len(first)
 
 
 def _receives(row: Locked | None) -> bool:
     return row is not None and row.status not in FINISHED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookback:
-    """Delivers to a wait the oldest event of a span that matches and that its execution has not had yet.
-
-    It counts as having arrived when it was published, so that a wait whose time is up at once finds it too.
-    """
-
-    alias: str
-    execution_id: UUID
-    key: str
-    name: str
-    match: Mapping[str, Any]
-    since: datetime
-    until: datetime
-
-    def __call__(self) -> Unread | None:
-        dialect = dialect_of(connections[self.alias])
-        return transact(self.alias, lambda cursor: self._search(cursor, dialect))
-
-    def _search(self, cursor: CursorWrapper, dialect: Dialect) -> Unread | None:
-        keys, wanted = keys_of(self.match), codec.match_hash(dict(self.match))
-        for event in self._events(cursor, dialect):
-            data = event.value()
-            if data is not MISSING and hash_for(data, keys) == wanted and self._is_new(cursor, dialect, event):
-                self._deliver(cursor, dialect, event)
-                break
-        unread = (unread for _, unread in read_unread(cursor, dialect, [self.execution_id]))
-        return next((message for message in unread if message.step_key == self.key), None)
-
-    def _events(self, cursor: CursorWrapper, dialect: Dialect) -> Iterator[Published]:
-        """Oldest first, in batches: most of them may be for others."""
-        since, last = self.since, UUID(int=0)
-        text = PUBLISHED_BETWEEN.format(now=dialect.now())
-        while True:
-            moments = [store(dialect, since), store(dialect, self.until), store(dialect, since)]
-            cursor.execute(text, [self.name, *moments, store(dialect, last)])
-            if not (events := _published(cursor)):
-                return
-            yield from events
-            since, last = events[-1].created_at, events[-1].id
-
-    def _is_new(self, cursor: CursorWrapper, dialect: Dialect, event: Published) -> bool:
-        among, parameters = dialect.among([self.execution_id])
-        cursor.execute(DELIVERED.format(among=among), [*parameters, store(dialect, event.id)])
-        return cursor.fetchone() is None
-
-    def _deliver(self, cursor: CursorWrapper, dialect: Dialect, event: Published) -> None:
-        among, parameters = dialect.among([self.execution_id])
-        cursor.execute(WAIT_AT.format(among=among), [*parameters, self.key])
-        if (row := cursor.fetchone()) is not None:
-            wait = OpenWait(self.execution_id, read_uuid(row[0]), self.key)
-            _deliver(cursor, dialect, event, [wait], event.created_at)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from django_workflows import conf
 from django_workflows.clock import DatabaseNow
 from django_workflows.engine import dispatching, verbs
+from django_workflows.engine.dispatching import Dispatched
 from django_workflows.engine.inline import InlineDriver
 from django_workflows.models import Execution, Signal, Status
 
@@ -16,6 +17,9 @@ BATCH = 100
 
 class EagerDriver:
     """Gives due executions their turns in the caller's thread, and those of their children."""
+
+    def __init__(self, dispatch: Callable[[str], Dispatched] = dispatching.dispatch) -> None:
+        self._dispatch = dispatch
 
     def drive(self, execution_id: UUID) -> None:
         """Go on with an execution and its descendants until all have finished or wait for a moment or an input."""
@@ -29,12 +33,13 @@ class EagerDriver:
             family.update(due)
 
     def dispatch(self, event_id: UUID) -> None:
-        """Deliver stored events, and go on with the executions that got this one."""
+        """Dispatch stored events, and go on with the executions that got this one or were started."""
         alias = conf.database()
-        while dispatching.dispatch(alias):
-            pass
+        started: list[UUID] = []
+        while done := self._dispatch(alias):
+            started += done.started
         receivers = Signal.objects.using(alias).filter(event_id=event_id, consumed_at=None)
-        for id in receivers.values_list("execution_id", flat=True):
+        for id in [*receivers.values_list("execution_id", flat=True), *started]:
             self.drive(id)
 
     def _due(self, alias: str, family: Iterable[UUID]) -> list[UUID]:

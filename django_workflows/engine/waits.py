@@ -10,10 +10,11 @@ from uuid import UUID
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.authoring.values import Message
-from django_workflows.engine import dispatching
 from django_workflows.engine.effects import Barrier, Confirm, Deliver, MessageWait, Query, TimerWait
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import Unread
+from django_workflows.engine.lookback import Lookback
+from django_workflows.engine.published import keys_of
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import LATEST, Turn
 
@@ -72,9 +73,9 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
     return _message(turn, entry)
 
 
-def _lookback(turn: Turn, command: commands.WaitForEvent, entry: Entry, window: timedelta) -> dispatching.Lookback:
+def _lookback(turn: Turn, command: commands.WaitForEvent, entry: Entry, window: timedelta) -> Lookback:
     """Looks for what was published before the wait was open, or since: its dispatch may have missed the wait."""
-    return dispatching.Lookback(
+    return Lookback(
         alias=turn.alias,
         execution_id=turn.claimed.id,
         key=entry.key,
@@ -95,7 +96,7 @@ def _open_event_wait(turn: Turn, key: str, command: commands.WaitForEvent) -> En
             command.name,
             deadline=_deadline(turn, command.timeout),
             input=codec.encode({"label": command.label, "match": match}),
-            match_keys=dispatching.keys_of(match),
+            match_keys=keys_of(match),
             match_hash=codec.match_hash(match),
         )
     )

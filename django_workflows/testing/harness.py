@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from django_workflows import client, clock, conf
+from django_workflows import client, clock, conf, services
 from django_workflows.authoring.doors import Duration
-from django_workflows.engine import dispatching, verbs
+from django_workflows.engine import verbs
 from django_workflows.engine.inline import InlineDriver
 from django_workflows.expressions.durations import parse_duration
 from django_workflows.models import Event, EventType, Execution, Status
@@ -137,7 +137,7 @@ class Workflows:
         return in_order.values_list("id", flat=True).first()
 
     def _dispatch(self) -> bool:
-        return bool(dispatching.dispatch(self._alias))
+        return bool(services.dispatch(self._alias))
 
     def _carry_out(self) -> None:
         if Execution.objects.using(self._alias).filter(requested__gt="").exists():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -18,6 +17,7 @@ from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition, checked
 from django_workflows.clock import database_now
 from django_workflows.exceptions import InvalidTrigger, UnknownWorkflow, WorkflowsError
+from django_workflows.expressions.schedules import parse_schedule
 from django_workflows.models import Trigger, TriggerOrigin, TriggerType, Workflow
 
 
@@ -104,11 +104,9 @@ def next_moment(trigger: Trigger, now: datetime) -> datetime | None:
     """When an active schedule starts something next."""
     if trigger.type != TriggerType.SCHEDULE or not trigger.is_active:
         return None
-    schedules = import_module("django_workflows.expressions.schedules")
     anchor = now if trigger._state.adding else trigger.created_at
-    schedule = schedules.parse_schedule(trigger.pattern, tz=trigger.config["tz"], anchor=anchor)
-    moment: datetime | None = schedule.next_after(now)
-    return moment
+    schedule = parse_schedule(trigger.pattern, tz=trigger.config["tz"], anchor=anchor)
+    return schedule.next_after(now)
 
 
 def _plan(trigger: Trigger, now: datetime) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from django_workflows import AsyncContext
 from django_workflows.client import send_event
-from django_workflows.engine import dispatching
+from django_workflows.engine import lookback as looking_back
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
 from tests.behaviour.test_events import started, waiter
@@ -65,6 +65,6 @@ def test_looking_back_passes_by_what_is_for_others(workflows: Workflows, colour:
     for n in range(30):
         send_event("paid", {"order": n})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatching, "PUBLISHED_BETWEEN", dispatching.PUBLISHED_BETWEEN.replace("1000", "7"))
+        patch.setattr(looking_back, "PUBLISHED_BETWEEN", looking_back.PUBLISHED_BETWEEN.replace("1000", "7"))
         execution = started(workflows, waiter(colour, lookback=lookback, timeout="1 hour"), 29)
     assert workflows.result(execution) == [{"order": 29}]

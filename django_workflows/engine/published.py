@@ -1,0 +1,75 @@
+"""A published event as the engine reads it, and the values of its data that somebody asks for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import clock, codec
+from django_workflows.engine.database import read_uuid
+
+logger = logging.getLogger("django_workflows")
+
+MISSING = object()
+
+PUBLISHED = "id, name, data, created_at, deliver_at, event_id, source, headers, triggered_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An event to be dispatched."""
+
+    id: UUID
+    name: str
+    data: str | None
+    created_at: datetime
+    deliver_at: datetime
+    event_id: str | None = None
+    source: str = ""
+    headers: str | None = None
+    is_triggered: bool = False
+
+    def value(self) -> Any:
+        """Its data, or `MISSING` when nobody can read what is stored."""
+        try:
+            return None if self.data is None else codec.decode(self.data)
+        except ValueError:
+            logger.error("The data of event %s (%s) cannot be read; nobody gets it.", self.id, self.name)
+            return MISSING
+
+
+def read_published(cursor: CursorWrapper) -> list[Published]:
+    events = []
+    for id, name, data, created_at, deliver_at, event_id, source, headers, triggered_at in cursor.fetchall():
+        created = clock.parse_sql_time(created_at)
+        deliver = created if deliver_at is None else clock.parse_sql_time(deliver_at)
+        is_triggered = triggered_at is not None
+        events.append(Published(read_uuid(id), name, data, created, deliver, event_id, source, headers, is_triggered))
+    return events
+
+
+def keys_of(match: Mapping[str, Any]) -> str:
+    """The (dotted) keys of a match in one text."""
+    return ",".join(sorted(match))
+
+
+def value_at(data: Any, path: str) -> Any:
+    """The value under a dotted key, or `MISSING`. A key that holds a dot itself wins."""
+    if isinstance(data, Mapping) and path in data:
+        return data[path]
+    head, dot, rest = path.partition(".")
+    if not dot or not isinstance(data, Mapping) or head not in data:
+        return MISSING
+    return value_at(data[head], rest)
+
+
+def hash_for(data: Any, keys: str) -> str | None:
+    """The hash that a wait for these keys has when the event matches it; None when the event lacks one of them."""
+    values = {path: value_at(data, path) for path in keys.split(",")} if keys else {}
+    return None if MISSING in values.values() else codec.match_hash(values)
