@@ -25,16 +25,18 @@ UNFINISHED = frozenset(Status) - FINISHED
 P, R, W, S = Status.PENDING, Status.RUNNING, Status.WAITING, Status.PAUSED
 
 # verb → status before → status after. A running execution that is paused or cancelled keeps running (pause) or goes
-# back to pending (cancel) with the verb in `requested`; its next commit or claim carries the verb out.
+# back to pending (cancel, also by itself or because it came too late) with the verb in `requested`; its next commit, or
+# a worker, carries the verb out.
 TRANSITIONS: dict[str, dict[Status, Status]] = {
     # the engine's
     "claim": {P: R, W: R, R: R},
     "suspend": {R: W},
     "release": {R: P},
     "complete": {R: Status.COMPLETED},
-    "fail": {R: Status.FAILED, P: Status.FAILED, W: Status.FAILED},
+    "fail": {R: Status.FAILED},
     "continue as new": {R: P},
-    "park": {R: S, P: S, W: S},
+    "cancel itself": {R: P},
+    "park": {R: S},
     # the operator's
     "pause": {P: S, W: S, R: R},
     "resume": {S: P},
