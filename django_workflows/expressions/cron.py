@@ -10,7 +10,7 @@ import calendar
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
@@ -161,7 +161,7 @@ def _plain_days(field: str) -> str:
     return _LAST_OF_NAME.sub(lambda match: f"{_DAYS.index(match.group(1))}L", field)
 
 
-_ANY_TIME = datetime.min  # without a zone
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _check(cron: Cron) -> None:

@@ -162,6 +162,11 @@ class Execution(models.Model):
                 name="workflows_execution_trigger",
                 condition=Q(trigger_id__isnull=False),
             ),
+            models.Index(
+                fields=("trigger_id",),
+                name="workflows_execution_overlap",
+                condition=Q(trigger_id__isnull=False, completed_at__isnull=True),
+            ),
             models.Index(fields=("key",), name="workflows_execution_by_key", condition=Q(key__isnull=False)),
             models.Index(fields=("created_at",), name="workflows_execution_created"),
             models.Index(

@@ -38,6 +38,8 @@ class Trigger(models.Model):
 
     `variant` tells triggers with the same pattern apart: an event's filter, a schedule's time zone, the static input.
     Rows that left the code keep their counts and are `retired_at`; what they started still refers to them.
+
+    A schedule's `next_at` is when a worker must look at it, as an execution's `wake_at` is.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -54,6 +56,15 @@ class Trigger(models.Model):
     last_triggered_at = models.DateTimeField(_("last triggered at"), null=True, blank=True)
     trigger_count = models.BigIntegerField(_("times triggered"), default=0)
     next_at = models.DateTimeField(_("next at"), null=True, blank=True)
+    scheduled_until = models.DateTimeField(
+        _("scheduled until"), null=True, blank=True, editable=False, help_text=_("What was due up to here is done.")
+    )
+    buffered_at = models.DateTimeField(
+        _("buffered since"), null=True, blank=True, editable=False, help_text=_("Waits for the execution before it.")
+    )
+    skipped_count = models.BigIntegerField(_("times skipped"), default=0, editable=False)
+    last_skipped_at = models.DateTimeField(_("last skipped at"), null=True, blank=True, editable=False)
+    note = models.CharField(_("note"), max_length=500, blank=True, default="", help_text=_("Why it is disabled."))
     revision = models.BigIntegerField(_("revision"), default=new_revision, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
@@ -72,6 +83,13 @@ class Trigger(models.Model):
         )
         indexes = (
             models.Index("next_at", name="workflows_trigger_next", condition=models.Q(next_at__isnull=False)),
+            models.Index(
+                fields=("type",),
+                name="workflows_trigger_unplanned",
+                condition=models.Q(
+                    type=TriggerType.SCHEDULE, enabled=True, retired_at__isnull=True, next_at__isnull=True
+                ),
+            ),
             models.Index(
                 fields=("revision",),
                 name="workflows_trigger_events",
