@@ -53,7 +53,7 @@ class Position:
             raise InvalidPosition(
                 f"{text[:100]!r} is no position in a history; use the `position` of an item."
             ) from None
-        if position.time.tzinfo is None:
+        if position.time.tzinfo is None or not 1970 <= position.time.year < 9999:
             raise InvalidPosition("The time of a position has a time zone; use the `position` of an item.")
         return position
 

@@ -1,0 +1,138 @@
+"""Publishing events, and following everything that happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from django_workflows import client, conf
+from django_workflows.api import fields, paging
+from django_workflows.api.access import SEND_EVENT, VIEW, Access
+from django_workflows.api.problems import invalid
+from django_workflows.api.requests import KEY_HEADER, Strict, checked
+from django_workflows.api.shapes.events import event_document, feed_document
+from django_workflows.authoring.names import KEY_LENGTH
+from django_workflows.exceptions import InvalidInput, PayloadError
+from django_workflows.inspection.feed import Cursor, Wanted, everything, feed, from_now_on
+from django_workflows.models import Event, EventType
+
+NOW = "now"
+FEED_TYPES = [*EventType.values, "signal"]
+
+
+class EventBody(Strict):
+    """An event to publish."""
+
+    name = fields.Name(help_text="Words with dots between: order.created")
+    data = fields.AnyJson(required=False, default=None)  # type: ignore[assignment]  # the metaclass takes fields out of the class
+    id = fields.Key(required=False, help_text="The publisher's own id; the same again publishes nothing.")
+    source = fields.Name(required=False, default="", allow_blank=True)  # type: ignore[assignment]  # the metaclass takes fields out of the class
+    deliver_at = fields.Moment(required=False, allow_null=True, help_text="Hand it out then, not before.")
+
+
+class FeedQuery(Strict):
+    """Which things that happened."""
+
+    after = fields.Text(
+        required=False,
+        max_length=4_000,
+        help_text="The `cursor` of the last answer, or `now`; without it the feed begins with the oldest.",
+    )
+    limit = paging.Paging().get_fields()["limit"]
+    type = serializers.ChoiceField(choices=FEED_TYPES, required=False)
+    name = fields.Name(required=False)
+    workflow = fields.Name(required=False)
+
+
+def publish(access: Access, body: Any, key: str | None) -> tuple[dict[str, Any], bool]:
+    """Publish an event; whether it is new. The key of the request serves as its id, unless it has one."""
+    access.require(SEND_EVENT)
+    said = checked(EventBody, body)
+    said["id"] = said.get("id", key)
+    event, is_new = _send(said)
+    return event_document(event), is_new
+
+
+def publish_many(access: Access, bodies: Sequence[Any], key: str | None) -> list[dict[str, Any]]:
+    """Publish all or none; an error names the place in the batch."""
+    access.require(SEND_EVENT)
+    _check_batch(bodies, key)
+    said, errors = [], {}
+    for number, body in enumerate(bodies):
+        try:
+            event = checked(EventBody, body)
+        except serializers.ValidationError as error:
+            errors[str(number)] = error.detail
+            continue
+        event.setdefault("id", None if key is None else f"{key}#{number}")
+        said.append(event)
+    if errors:
+        raise serializers.ValidationError(errors)
+    with transaction.atomic(using=conf.database()):
+        return [event_document(_send(event, f"{number}.")[0]) for number, event in enumerate(said)]
+
+
+def _check_batch(bodies: Sequence[Any], key: str | None) -> None:
+    most = conf.api_max_batch()
+    if not 1 <= len(bodies) <= most:
+        raise serializers.ValidationError(_("A batch has 1 to %(most)s events.") % {"most": most})
+    if key is not None and len(f"{key}#{len(bodies)}") > KEY_LENGTH:
+        raise invalid(KEY_HEADER, _("Too long for a batch, whose events get a number each."))
+
+
+def _send(said: Mapping[str, Any], place: str = "") -> tuple[Event, bool]:
+    is_new = said["id"] is None or not _is_known(said["id"])
+    try:
+        event = client.send_event(
+            said["name"], said["data"], id=said["id"], source=said["source"], deliver_at=said.get("deliver_at")
+        )
+    except InvalidInput as error:
+        raise InvalidInput({f"{place}{name}": messages for name, messages in error.errors.items()}) from None
+    except PayloadError as error:
+        raise type(error)(f"{place}data: {error}") from None
+    return event, is_new
+
+
+def _is_known(event_id: str) -> bool:
+    """Only for telling who published it first; the database sees to it that it is published once."""
+    return Event.objects.using(conf.database()).filter(event_id=event_id).exists()
+
+
+def follow(access: Access, query: Mapping[str, Any]) -> dict[str, Any]:
+    """What happened after the cursor."""
+    query = checked(FeedQuery, query)
+    access.require("view_event", VIEW)
+    after = query.get("after", "")
+    cursor = from_now_on() if after == NOW else _cursor(after) if after else None
+    page = feed(
+        cursor,
+        Wanted(
+            type=query.get("type", ""),
+            name=query.get("name", ""),
+            workflow=query.get("workflow", ""),
+            limit=paging.limit_of(query),
+            visible=everything if access.scope is None else access.visible,
+        ),
+    )
+    reveal = access.reveals()
+    return {
+        "results": [feed_document(item, reveal=reveal) for item in page.items],
+        "cursor": paging.to_cursor(str(page.cursor)),
+        "more": page.more,
+    }
+
+
+def _cursor(after: str) -> Cursor:
+    (text,) = paging.from_cursor(after, paging.word)
+    return Cursor.parse(text)
+
+
+def with_next(found: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The page with the address of what follows."""
+    address = paging.address(request, after=found["cursor"])
+    return {"results": found["results"], "next": address, "cursor": found["cursor"], "more": found["more"]}

@@ -1,0 +1,175 @@
+"""Looking at executions: lists, one, its history, journal and timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import CharField, Q, QuerySet
+from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+
+from django_workflows import clock, conf, inspection
+from django_workflows.api import fields, paging
+from django_workflows.api.access import VIEW, Access
+from django_workflows.api.problems import invalid
+from django_workflows.api.requests import checked
+from django_workflows.api.shapes import executions as shapes
+from django_workflows.api.shapes import history as histories
+from django_workflows.inspection.instants import Instant
+from django_workflows.inspection.spans import spans
+from django_workflows.models import Execution, Status, StepResult
+
+# A search in errors reads so many executions for one page, and says where it stopped.
+SEARCHED = 1_000
+
+
+class ExecutionQuery(paging.Paging):
+    """Which executions. Every filter has an index; a search in errors reads a bounded number for each page."""
+
+    workflow = fields.Name(required=False)
+    status = serializers.ChoiceField(choices=Status.values, required=False)
+    key = fields.Key(required=False)
+    tag = serializers.ListField(
+        child=fields.Text(max_length=500),
+        required=False,
+        max_length=10,
+        help_text="name:value; several must all be there.",
+    )
+    parent = serializers.UUIDField(required=False)  # type: ignore[assignment]  # the metaclass takes fields out of the class
+    created_after = fields.Moment(required=False)
+    created_before = fields.Moment(required=False)
+    error = fields.Text(
+        required=False,
+        min_length=3,
+        max_length=200,
+        help_text="A text in the error of failed executions; needs the permission view_payload. A page may be empty "
+        "though more follow: go on while there is a `next`.",
+    )
+
+
+class HistoryQuery(paging.Paging):
+    """A page of a history, oldest first; the `cursor` is the position of an item."""
+
+
+def list_executions(access: Access, query: Mapping[str, Any]) -> paging.Page:
+    """A page of the executions that match, newest first."""
+    query = checked(ExecutionQuery, query)
+    access.require(VIEW)
+    rows = access.visible(_matching(query))
+    limit, reveal = paging.limit_of(query), access.reveals()
+    if "error" in query:
+        access.require("view_payload")
+        return _search(rows, query, limit)
+    rows = paging.newest_first(rows.defer("input", "output", "state"), query.get("cursor"))
+    page, cursor = paging.cut(list(rows[: limit + 1]), limit, _place)
+    return paging.Page(results=shapes.summaries(page, reveal=reveal), cursor=cursor)
+
+
+def _place(execution: Execution) -> tuple[Any, Any]:
+    return execution.created_at, execution.id
+
+
+def _matching(query: Mapping[str, Any]) -> QuerySet[Execution]:
+    rows: QuerySet[Execution] = Execution.objects.all()
+    for name in ("workflow", "status", "key", "parent"):
+        if name in query:
+            rows = rows.filter(**{name: query[name]})
+    if "created_after" in query:
+        rows = rows.filter(created_at__gte=_instant(query["created_after"]).first)
+    if "created_before" in query:
+        rows = rows.filter(_instant(query["created_before"]).before("created_at"))
+    for tag in query.get("tag", ()):
+        rows = _with_tag(rows, tag)
+    return rows
+
+
+def _instant(moment: datetime) -> Instant:
+    return Instant.of(conf.database(), moment)
+
+
+def _with_tag(rows: QuerySet[Execution], tag: str) -> QuerySet[Execution]:
+    """Those with the tag; a query has only texts, so `n:5` finds the number too."""
+    name, colon, text = tag.partition(":")
+    if not colon or not name:
+        raise invalid("tag", _("Write name:value, for example tenant:acme."))
+    found = Execution.objects.using(rows.db).with_tag(name, text).values("pk")
+    others = [value for value in (_number(text), {"true": True, "false": False}.get(text)) if value is not None]
+    condition = Q(pk__in=found)
+    for value in others:
+        condition |= Q(pk__in=Execution.objects.using(rows.db).with_tag(name, value).values("pk"))
+    return rows.filter(condition)
+
+
+def _number(text: str) -> int | float | None:
+    try:
+        return int(text) if text.lstrip("-").isdecimal() and len(text) < 16 else float(text) if "." in text else None
+    except ValueError:
+        return None
+
+
+def _search(rows: QuerySet[Execution], query: Mapping[str, Any], limit: int) -> paging.Page:
+    """A page of failed executions with a text in their error, out of the next `SEARCHED`."""
+    rows = paging.newest_first(rows.filter(status=Status.FAILED), query.get("cursor"))
+    looked_at = list(rows.values_list("created_at", "id")[:SEARCHED])
+    text = Cast("error", CharField())  # the column encodes what it is compared with as JSON
+    within = Execution.objects.using(rows.db).filter(pk__in=[id for _, id in looked_at])
+    hits = set(within.alias(_error=text).filter(_error__icontains=query["error"]).values_list("pk", flat=True))
+    ids: list[UUID] = []
+    end = None
+    for created_at, id in looked_at:
+        if id in hits:
+            ids.append(id)
+            if len(ids) == limit:
+                end = (created_at, id)
+                break
+    if end is None and len(looked_at) == SEARCHED:
+        end = looked_at[-1]
+    found = {row.id: row for row in within.filter(pk__in=ids).defer("input", "output", "state")}
+    results = shapes.summaries([found[id] for id in ids if id in found], reveal=True)
+    return paging.Page(results=results, cursor=None if end is None else paging.to_cursor(*end))
+
+
+def get_execution(access: Access, id: object) -> dict[str, Any]:
+    """One execution with all there is to know."""
+    execution = access.execution(id)
+    reveal = access.reveals(execution)
+    return shapes.detail(execution, inspection.why_waiting(execution, reveal=reveal), reveal=reveal)
+
+
+def get_history(access: Access, id: object, query: Mapping[str, Any]) -> paging.Page:
+    """A page of what happened, oldest first."""
+    query = checked(HistoryQuery, query)
+    execution = access.execution(id, without=("input", "output", "state", "error"))
+    limit, reveal = paging.limit_of(query), access.reveals(execution)
+    items = inspection.timeline(execution, limit=limit + 1, after=query.get("cursor", ""))
+    cursor = items[limit - 1].position if len(items) > limit else None
+    return paging.Page(
+        results=[histories.history_document(item, reveal=reveal) for item in items[:limit]], cursor=cursor
+    )
+
+
+def get_steps(access: Access, id: object, query: Mapping[str, Any]) -> paging.Page:
+    """A page of the journal, in the order in which outcomes were recorded."""
+    query = checked(paging.Paging, query)
+    execution = access.execution(id, without=("input", "output", "state", "error"))
+    limit, reveal = paging.limit_of(query), access.reveals(execution)
+    rows = StepResult.objects.using(execution._state.db).filter(execution_id=execution.id)
+    if cursor := query.get("cursor"):
+        generation, seq, step = paging.from_cursor(cursor, paging.number, paging.number, UUID)
+        same = Q(generation=generation)
+        rows = rows.filter(Q(generation__gt=generation) | same & (Q(seq__gt=seq) | Q(seq=seq, id__gt=step)))
+    rows = rows.order_by("generation", "seq", "id").defer(*(() if reveal else ("input", "output")))
+    page, cursor = paging.cut(list(rows[: limit + 1]), limit, lambda step: (step.generation, step.seq, step.id))
+    return paging.Page(results=histories.step_documents(list(page), reveal=reveal), cursor=cursor)
+
+
+def get_timeline(access: Access, id: object) -> dict[str, Any]:
+    """Spans for drawing."""
+    execution = access.execution(id, without=("input", "output", "state", "error"))
+    found, complete = spans(execution)
+    return {"now": clock.database_now(), "spans": [asdict(span) for span in found], "complete": complete}

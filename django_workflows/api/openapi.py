@@ -1,0 +1,143 @@
+"""Descriptions for drf-spectacular, where it is installed; without it they are left out and all else works."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from rest_framework.schemas.openapi import AutoSchema as RestSchema
+
+INSTALLED = importlib.util.find_spec("drf_spectacular") is not None
+
+if INSTALLED:
+    from drf_spectacular.openapi import AutoSchema
+    from drf_spectacular.utils import (
+        OpenApiExample,
+        OpenApiParameter,
+        OpenApiResponse,
+        PolymorphicProxySerializer,
+        extend_schema,
+        extend_schema_field,
+    )
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PROBLEM_TYPE = "application/problem+json"
+
+PROBLEMS = {
+    400: "The request is wrong; `errors` says where.",
+    401: "Nobody is logged in.",
+    403: "A permission is missing; `detail` names it.",
+    404: "It does not exist, or not for this user.",
+    409: "The present state does not allow it; `detail` says what would.",
+    413: "The body or a value in it is too large.",
+    415: "The body is not JSON.",
+    503: "Busy; `Retry-After` says when to come back.",
+}
+
+
+def automatic_schema() -> Any:
+    """The inspector for a view's attribute `schema`."""
+    return AutoSchema() if INSTALLED else RestSchema()
+
+
+def schema_of(schema: Mapping[str, Any]) -> Callable[[F], F]:
+    """The JSON schema of a field."""
+    return extend_schema_field(dict(schema)) if INSTALLED else _unchanged
+
+
+def describe(
+    id: str,
+    summary: str,
+    *,
+    tag: str,
+    answers: Mapping[Any, Any],
+    body: Any = None,
+    query: Sequence[Any] = (),
+    examples: Mapping[str, Any] | None = None,
+    answer: Any = None,
+    problems: Sequence[int] = (400, 401, 403, 404),
+    key: bool = False,
+) -> Callable[[F], F]:
+    """Describe a view's method: what it takes and answers.
+
+    `examples` are bodies by name, `answer` is an example of the first answer; `key` says that it honours
+    Idempotency-Key.
+    """
+    if not INSTALLED:
+        return _unchanged
+    first = next(iter(answers))
+    return extend_schema(
+        operation_id=id,
+        summary=summary,
+        tags=[tag],
+        request=body,
+        parameters=[*query, *([_KEY] if key else [])],
+        responses={**answers, **{(code, PROBLEM_TYPE): _problem(code) for code in problems}},
+        examples=[
+            *(OpenApiExample(name, value=value, request_only=True) for name, value in (examples or {}).items()),
+            *(
+                [
+                    OpenApiExample(
+                        "Answer",
+                        value=answer,
+                        response_only=True,
+                        status_codes=[str(first[0] if isinstance(first, tuple) else first)],
+                    )
+                ]
+                if answer
+                else []
+            ),
+        ],
+    )
+
+
+def either(name: str, *shapes: Any) -> Any:
+    """One shape or another."""
+    return (
+        PolymorphicProxySerializer(component_name=name, serializers=[*shapes], resource_type_field_name=None)
+        if INSTALLED
+        else None
+    )
+
+
+def described_answer(description: str, shape: Any = None) -> Any:
+    """An answer in words, with its shape if it has one."""
+    return OpenApiResponse(response=shape, description=description) if INSTALLED else None
+
+
+def _problem(code: int) -> Any:
+    return OpenApiResponse(response=PROBLEM_SCHEMA, description=PROBLEMS[code])
+
+
+def _unchanged(thing: F) -> F:
+    return thing
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "errors"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+if INSTALLED:
+    _KEY = OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255},
+        OpenApiParameter.HEADER,
+        description="The same key again answers with what the first request made, and makes nothing.",
+    )

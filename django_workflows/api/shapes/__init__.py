@@ -1,0 +1,1 @@
+"""What goes out: the documents that the API answers with."""

@@ -1,0 +1,41 @@
+"""POST /webhooks/{path}: whoever can sign a delivery may start what its webhook triggers. No login, no CSRF token."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import UnreadablePostError
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+
+from django_workflows.api.openapi import PROBLEM_TYPE
+from django_workflows.api.problems import FieldError, Problem
+from django_workflows.triggers.webhooks.deliveries import Refusal
+from django_workflows.triggers.webhooks.receiving import Request, receive
+
+
+@csrf_exempt
+def receive_webhook(request: HttpRequest, path: str) -> HttpResponse:
+    """Answers with problem+json, or with the execution's id once it is committed."""
+    try:
+        answer = receive(
+            Request(
+                path=path, method=str(request.method), headers=request.headers, read=lambda most: _read(request, most)
+            )
+        )
+    except Refusal as refusal:
+        return _refused(refusal)
+    except UnreadablePostError:
+        return _refused(Refusal(400, "malformed", _("The body did not arrive.")))
+    return JsonResponse(dict(answer.body), status=answer.status)
+
+
+def _read(request: HttpRequest, most: int) -> bytes:
+    """The body as far as needed. A middleware may have read it all already."""
+    return request.body if hasattr(request, "_body") else request.read(most)
+
+
+def _refused(refusal: Refusal) -> HttpResponse:
+    errors = [FieldError(field=name, message=message) for name, message in refusal.errors]
+    problem = Problem(status=refusal.status, type=refusal.type, detail=refusal.detail, errors=errors)
+    headers = refusal.headers | {"Cache-Control": "no-store"}
+    return JsonResponse(problem.document(), status=refusal.status, headers=headers, content_type=PROBLEM_TYPE)

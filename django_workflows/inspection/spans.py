@@ -1,0 +1,67 @@
+"""An execution as bars in a drawing: from when to when it and each of its steps took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django_workflows import conf
+from django_workflows.models import Execution, StepResult
+
+MOST = 2_000
+WHOLE = "execution"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """From when to when something took; `end` is None while it lasts. `parent` is the id of the span it lies in."""
+
+    id: str
+    parent: str | None
+    name: str
+    kind: str
+    status: str
+    start: datetime
+    end: datetime | None
+    attempts: int = 0
+    child: UUID | None = None
+
+
+def spans(execution: Execution, *, limit: int = MOST) -> tuple[Sequence[Span], bool]:
+    """The execution's own span and those of its steps in their order, and whether these are all."""
+    rows = (
+        StepResult.objects.using(conf.database())
+        .filter(execution_id=execution.id)
+        .defer("input", "output", "error")
+        .order_by("generation", "seq", "created_at")
+    )
+    steps = list(rows[: limit + 1])
+    return [*_whole(execution), *(_of(step) for step in steps[:limit])], len(steps) <= limit
+
+
+def _whole(execution: Execution) -> Iterator[Span]:
+    yield Span(
+        id=WHOLE,
+        parent=None,
+        name=execution.workflow,
+        kind="workflow",
+        status=execution.status,
+        start=execution.created_at,
+        end=execution.completed_at,
+    )
+
+
+def _of(step: StepResult) -> Span:
+    return Span(
+        id=str(step.id),
+        parent=WHOLE,
+        name=step.name or step.kind,
+        kind=step.kind,
+        status=step.status,
+        start=step.started_at or step.created_at,
+        end=step.completed_at,
+        attempts=step.attempts,
+        child=step.child_id,
+    )
