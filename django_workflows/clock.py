@@ -80,8 +80,9 @@ def database_now(using: str | None = None) -> datetime:
 class DatabaseClock:
     """An estimate of the database's clock that costs no query.
 
-    Each `sync()` pairs a time the database told with the local monotonic moment *before* it was asked, so the estimate
-    runs ahead by at most the round trip: a deadline made from it is never early.
+    Each `sync()` pairs a time the database told with the local monotonic moment *before* it was asked, so `now()` runs
+    ahead by at most the round trip; and with the one after, so `at_least()` is behind by at most as much. A deadline is
+    made from the first and has passed by the second: no timer is shorter than it was meant to be.
     """
 
     __slots__ = ("_known",)
@@ -90,9 +91,14 @@ class DatabaseClock:
         self.sync(base, moment)
 
     def sync(self, base: datetime, moment: float) -> None:
-        self._known = base, moment, _offset  # one value: other threads read while the pump writes
+        self._known = base, moment, monotonic(), _offset  # one value: other threads read while the pump writes
 
     def now(self) -> datetime:
         """The estimated present time of the database."""
-        base, moment, skipped = self._known
+        base, moment, _, skipped = self._known
+        return base + timedelta(seconds=monotonic() - moment) + (_offset - skipped)
+
+    def at_least(self) -> datetime:
+        """A time that the database has certainly reached."""
+        base, _, moment, skipped = self._known
         return base + timedelta(seconds=monotonic() - moment) + (_offset - skipped)

@@ -392,7 +392,7 @@ class LoopTurn(Turn):
         if self._timer is not None:
             self._timer.cancel()
         if deadlines:
-            seconds = max((min(deadlines) - self.now()).total_seconds(), 0)
+            seconds = max((min(deadlines) - self.at_least()).total_seconds(), 0)
             self._timer = self.loop.call_later(min(seconds, 86_400.0) + 0.001, self._rest_soon)
 
     def wake(self) -> None:

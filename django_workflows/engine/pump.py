@@ -425,7 +425,7 @@ class Pump:
     # attending to what is under way
 
     def _attend(self) -> None:
-        for turn in self._watch.attend(list(self._held.values()), self.clock.now()):
+        for turn in self._watch.attend(list(self._held.values()), self.clock.at_least()):
             self._noted.setdefault(turn, monotonic())
         for turn, ending in self._watch.take_timed_out():
             self._reporter.ended(turn, ending)

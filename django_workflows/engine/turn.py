@@ -114,9 +114,13 @@ class Turn:
     def now(self) -> datetime:
         return self.clock.now()
 
+    def at_least(self) -> datetime:
+        """A moment that has certainly come, by the database's clock: what was claimed was due."""
+        return max(self.claimed.claimed_at, self.clock.at_least())
+
     def after(self, delay: timedelta) -> datetime:
-        """The moment after a delay, no later than the calendar goes."""
-        now = self.now()
+        """The moment after a delay, no later than the calendar goes. After no delay it has come."""
+        now = self.now() if delay > timedelta() else self.at_least()
         return LATEST if delay > LATEST - now else now + delay
 
     # recording
@@ -377,7 +381,7 @@ class Turn:
             return unread
         if isinstance(wait, ChildWait) and sum(id in self.children for id in wait.children) >= wait.needed:
             return True
-        return True if wait.deadline is not None and wait.deadline <= self.now() else None
+        return True if wait.deadline is not None and wait.deadline <= self.at_least() else None
 
     def message_for(self, wait: MessageWait) -> Unread | None:
         for unread in self.inbox:

@@ -41,7 +41,7 @@ def _until(turn: Turn, command: commands.Sleep) -> datetime:
 
 
 def _has_passed(turn: Turn, entry: Entry) -> bool:
-    return entry.deadline is not None and entry.deadline <= turn.now()
+    return entry.deadline is not None and entry.deadline <= turn.at_least()
 
 
 def wait_for_signal(

@@ -1,0 +1,48 @@
+"""Deadlines of a turn: none has passed before the database's clock has certainly reached it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.clock import DatabaseClock, monotonic
+from django_workflows.engine.effects import TimerWait
+from django_workflows.engine.loading import Loaded
+from django_workflows.engine.turn import Turn
+from tests.engine.test_review_turns import NOW, Notebook, _claimed, _nothing
+
+WIDE = 10.0  # seconds that the clock's question took
+
+
+def _turn(claimed_at_least: float = 0.0) -> Turn:
+    claimed = _claimed(claimed_at=NOW + timedelta(seconds=claimed_at_least))
+    clock = DatabaseClock(NOW, monotonic() - WIDE)
+    definition: WorkflowDefinition[[], None] = WorkflowDefinition(_nothing, {"name": "w"})
+    return Turn(Loaded(claimed=claimed), definition, clock=clock, committer=Notebook(), alias="default")
+
+
+def test_a_timer_whose_moment_may_not_have_come_goes_on() -> None:
+    """TMR-01: it may have passed, by the estimate that deadlines are made from."""
+    turn = _turn()
+    deadline = NOW + timedelta(seconds=WIDE / 2)
+    assert deadline < turn.now()
+    assert turn.resolve(TimerWait("1", deadline)) is None
+
+
+def test_what_was_claimed_because_it_was_due_is_due() -> None:
+    turn = _turn(claimed_at_least=WIDE / 2)
+    assert turn.resolve(TimerWait("1", NOW + timedelta(seconds=WIDE / 2))) is True
+
+
+@pytest.mark.parametrize("delay", [timedelta(), timedelta(seconds=-1)])
+def test_no_delay_is_over_at_once(delay: timedelta) -> None:
+    turn = _turn()
+    assert turn.resolve(TimerWait("1", turn.after(delay))) is True
+
+
+def test_a_delay_is_not_shorter_than_it_was_meant_to_be() -> None:
+    turn = _turn()
+    latest_now = NOW + timedelta(seconds=WIDE)
+    assert turn.after(timedelta(seconds=1)) >= latest_now + timedelta(seconds=1)
