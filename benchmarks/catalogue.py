@@ -21,13 +21,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One thing to measure. `peers` are the sizes for the others, who take longer; None when nobody else is asked."""
+    """One thing to measure. `peers` are the sizes for the others, who take longer, `bare` those for the bare database; None when
+    they are not asked."""
 
     id: str
     title: str
     figures: tuple[Figure, ...]
     sizes: Mapping[str, int]
     peers: Mapping[str, int] | None = None
+    bare: Mapping[str, int] | None = None
     is_slow: bool = False  # measured in the first round only
     on_sqlite: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)  # of ours, where the measure is about them
@@ -71,6 +73,7 @@ MEASURES: tuple[Measure, ...] = (
         ),
         sizes={"executions": 10_000},
         peers={"executions": 800},
+        bare={"rows": 3_000},
     ),
     Measure(
         id="W1-async",
@@ -89,6 +92,7 @@ MEASURES: tuple[Measure, ...] = (
         ),
         sizes={"executions": 2_000, "steps": 10},
         peers={"executions": 120, "steps": 10},
+        bare={"rows": 3_000},
     ),
     Measure(
         id="W2-async",
@@ -100,6 +104,98 @@ MEASURES: tuple[Measure, ...] = (
         ),
         sizes={"executions": 3_000, "steps": 10},
         peers={"executions": 120, "steps": 10},
+    ),
+    Measure(
+        id="W3",
+        title="start in another process → completed, idle worker",
+        figures=(delay("p50", "p50", 5, 4), delay("p99", "p99", 15, 10)),
+        sizes={"samples": 200},
+        peers={"samples": 60},
+    ),
+    Measure(
+        id="W4",
+        title="signal → resumed, idle worker",
+        figures=(delay("p50", "p50", 5, 4), delay("p99", "p99", 15, 10)),
+        sizes={"samples": 100},
+        peers={"samples": 40},
+    ),
+    Measure(
+        id="W4-sleep",
+        title="lateness of a sleep of 1 s",
+        figures=(delay("p50", "p50", 10, 5), delay("p99", "p99")),
+        sizes={"samples": 50},
+        peers={"samples": 30},
+    ),
+    Measure(
+        id="W5",
+        title="200 children gathered",
+        figures=(rate("children/s", must=2500, aim=5000),),
+        sizes={"executions": 10, "children": 200},
+        peers={"executions": 2, "children": 200},
+    ),
+    Measure(
+        id="W6",
+        title="sleepers parked, then all due at once",
+        figures=(
+            rate("parked/s", must=3000, aim=5000),
+            Figure(name="memory", title="worker's memory, all parked", unit="MB", must=100, lower_is_better=True),
+            Figure(name="growth", title="worker's memory, growth", unit="MB", lower_is_better=True),
+            seconds("first", "first resumed", must=1),
+            seconds("last", "all resumed", must=10),
+        ),
+        sizes={"executions": 10_000},
+        peers={"executions": 500},
+    ),
+    Measure(
+        id="recovery",
+        title="500 ten-step executions unfinished at SIGKILL",
+        figures=(seconds("first", "first one moves", must=1), seconds("last", "all done", must=5, aim=2)),
+        sizes={"executions": 500, "steps": 10},
+        peers={"executions": 500, "steps": 10},
+    ),
+    Measure(
+        id="W7",
+        title="starting",
+        figures=(
+            rate("calls/s", must=1000, aim=1500),
+            Figure(name="many", title="in bulk", unit="executions/s", must=20_000, aim=50_000),
+        ),
+        sizes={"samples": 2_000, "executions": 20_000},
+        peers={"samples": 500, "executions": 2_000},
+    ),
+    Measure(
+        id="W8",
+        title="idle worker",
+        figures=(
+            Figure(name="queries", title="queries", unit="per second", must=5, aim=1, lower_is_better=True),
+            Figure(name="scanned", title="rows read without an index", unit="per second", lower_is_better=True),
+        ),
+        sizes={"seconds": 8},
+        peers={"seconds": 8},
+        is_slow=True,
+    ),
+    Measure(
+        id="active-100",
+        title="100 `async def` executions at once, overhead per step",
+        figures=(delay("p50", "p50"), delay("p99", "p99", must=10)),
+        sizes={"executions": 100, "steps": 20, "least_ms": 50, "most_ms": 250},
+    ),
+    Measure(
+        id="active-10000",
+        title="10,000 `async def` executions at once, overhead per step",
+        figures=(delay("p50", "p50"), delay("p99", "p99", must=100, aim=10)),
+        sizes={"executions": 10_000, "steps": 4, "least_ms": 3_000, "most_ms": 9_000},
+        is_slow=True,
+    ),
+    Measure(
+        id="database",
+        title="the bare database, one connection",
+        figures=(
+            rate("one-row commits/s"),
+            Figure(name="many", title="rows with 50 in a commit", unit="rows/s"),
+        ),
+        sizes={},
+        bare={"rows": 6_000, "batch": 50},
     ),
     Measure(
         id="sqlite-W1",

@@ -38,10 +38,8 @@ class System:
     def sizes(self, measure: Measure) -> Mapping[str, int] | None:
         """How much of it this system is asked for; None for not at all."""
         if self.name == BARE:
-            return measure.sizes if measure.id == BARE else None
-        if measure.id == BARE:
-            return None
-        return measure.peers if self.is_peer else measure.sizes
+            return measure.bare
+        return measure.peers if self.is_peer else measure.sizes or None
 
     def ask(
         self, name: str, sizes: Mapping[str, int], url: str, settings: Mapping[str, object] | None = None

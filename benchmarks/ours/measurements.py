@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.management import call_command
 
-from benchmarks.ours import throughput
+from benchmarks.ours import crowds, idle, latency, starting, throughput
 from benchmarks.protocol import Measurement, Reading, Sizes
 
 
@@ -13,4 +13,11 @@ def prepare(sizes: Sizes) -> Reading:
     return Reading()
 
 
-MEASUREMENTS: dict[str, Measurement] = {"prepare": prepare, **throughput.MEASUREMENTS}
+MEASUREMENTS: dict[str, Measurement] = {
+    "prepare": prepare,
+    **throughput.MEASUREMENTS,
+    **latency.MEASUREMENTS,
+    **crowds.MEASUREMENTS,
+    **starting.MEASUREMENTS,
+    **idle.MEASUREMENTS,
+}
