@@ -108,10 +108,18 @@ def _after_failure(turn: Turn, command: commands.DoStep, entry: Entry, outcome: 
     """Record a failed attempt: with the time of the next one, or as the step's outcome."""
     assert outcome.error is not None
     error = codec.encode_exception(outcome.error)
-    turn.log("error", command.name, {"step": entry.key, "attempt": entry.attempts, "error": error})
+    happened = {"step": entry.key, "attempt": entry.attempts, "error": error}
     delay, broken = _delay(turn, command, entry, outcome.error)
     if broken is not None:
         error = codec.encode_exception(broken)
+    with turn.recording(entry.key):
+        turn.log("error", command.name, happened)
+        return _settle_failure(turn, command, entry, delay, error)
+
+
+def _settle_failure(
+    turn: Turn, command: commands.DoStep, entry: Entry, delay: timedelta | None, error: dict[str, Any]
+) -> Entry:
     text = codec.encode(error)
     if delay is not None:
         waiting = msgspec.structs.replace(entry, status="scheduled", error=text, deadline=turn.after(delay))
