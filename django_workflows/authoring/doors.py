@@ -55,7 +55,7 @@ class StartOptions:
 
 
 class Client(Protocol):
-    """Starts executions."""
+    """Starts executions and publishes events."""
 
     def start(
         self, definition: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions
@@ -63,6 +63,7 @@ class Client(Protocol):
     def start_many(
         self, definition: Any, inputs: Iterable[Mapping[str, Any]], options: StartOptions
     ) -> Sequence[Handle[Any]]: ...
+    def send_event(self, name: str, data: Any = None, *, id: str | None = None) -> object: ...
 
 
 class Doors:

@@ -108,6 +108,7 @@ class Door:
         return bulk.start_many(definition, inputs, options)
 
     signal = staticmethod(messages.signal)
+    send_event = staticmethod(messages.send_event)
     result = staticmethod(results.result)
     aresult = staticmethod(results.aresult)
 

@@ -34,12 +34,12 @@ class Dispatched:
     """What came of a look at the stored events. False when nothing moved: their receivers are all locked."""
 
     events: int = 0
-    deliveries: int = 0
+    receivers: tuple[UUID, ...] = ()
     started: tuple[UUID, ...] = ()
     queues: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.deliveries or self.started)
+        return bool(self.events or self.receivers or self.started)
 
 
 # Starts what events trigger, inside the transaction: their ids and queues.
@@ -170,15 +170,17 @@ class Round:
             parameters = [event.name, keys, wanted, store(dialect, event.id), MOST_DELIVERIES]
             cursor.execute(OPEN_WAITS.format(now=dialect.now()), parameters)
             waits = [OpenWait(read_uuid(id), read_uuid(step), key, queue) for id, step, key, queue in cursor.fetchall()]
-            delivered, all_locked = deliver(cursor, dialect, event, waits)
-            self._note(deliveries=delivered, queues=frozenset(wait.queue for wait in waits))
-            complete = complete and len(waits) < MOST_DELIVERIES and all_locked
+            received, none_locked = deliver(cursor, dialect, event, waits)
+            self._note(receivers=received, queues=frozenset(wait.queue for wait in waits))
+            complete = complete and len(waits) < MOST_DELIVERIES and none_locked
         return complete
 
-    def _note(self, *, deliveries: int = 0, started: tuple[UUID, ...] = (), queues: frozenset[str]) -> None:
+    def _note(
+        self, *, receivers: tuple[UUID, ...] = (), started: tuple[UUID, ...] = (), queues: frozenset[str]
+    ) -> None:
         done = self.done
         self.done = replace(
-            done, deliveries=done.deliveries + deliveries, started=done.started + started, queues=done.queues | queues
+            done, receivers=done.receivers + receivers, started=done.started + started, queues=done.queues | queues
         )
 
 
@@ -199,11 +201,11 @@ def deliver(
     event: Published,
     waits: Sequence[OpenWait],
     arrived_at: datetime | None = None,
-) -> tuple[int, bool]:
-    """Put the event into the inboxes of executions that can be locked now: how many, and whether all could be."""
+) -> tuple[tuple[UUID, ...], bool]:
+    """Put the event into the inboxes of executions that can be locked now: which, and whether all could be."""
     first = {wait.execution_id: wait for wait in reversed(waits)}
     if not first:
-        return 0, True
+        return (), True
     rows, now = lock(cursor, dialect, sorted(first))
     among, parameters = dialect.among([wait.step_id for wait in first.values()])
     cursor.execute(STILL_OPEN.format(among=among), parameters)
@@ -217,7 +219,7 @@ def deliver(
         counts = [(delivery[1], 1) for delivery in deliveries]
         statements.run(cursor, dialect, statements.RECEIVE, statements.COUNT_COLUMNS, counts)
         statements.run(cursor, dialect, DELIVER, DELIVERY_COLUMNS, deliveries)
-    return len(deliveries), len(rows) == len(first)
+    return tuple(delivery[1] for delivery in deliveries), len(rows) == len(first)
 
 
 def _receives(row: Locked | None) -> bool:

@@ -10,7 +10,7 @@ from django_workflows.clock import DatabaseNow
 from django_workflows.engine import dispatching, verbs
 from django_workflows.engine.dispatching import Dispatched
 from django_workflows.engine.inline import InlineDriver
-from django_workflows.models import Execution, Signal, Status
+from django_workflows.models import Execution, Status
 
 BATCH = 100
 
@@ -23,24 +23,29 @@ class EagerDriver:
 
     def drive(self, execution_id: UUID) -> None:
         """Go on with an execution and its descendants until all have finished or wait for a moment or an input."""
+        self._go_on({execution_id})
+
+    def dispatch(self, event_id: UUID) -> None:
+        """Dispatch stored events, and go on with the executions that got one or were started."""
+        if reached := self._dispatch_all(conf.database()):
+            self._go_on(reached)
+
+    def _go_on(self, family: set[UUID]) -> None:
+        """Turns for these executions, their children, and those that get what they publish."""
         driver = InlineDriver()
-        family = {execution_id}
         while due := self._due(driver.alias, family):
             progress = [driver.turn(id) for id in due]
             self._carry_out(driver.alias)
-            if not any(progress):
+            reached = self._dispatch_all(driver.alias)
+            if not any(progress) and not reached:
                 return
-            family.update(due)
+            family.update(due, reached)
 
-    def dispatch(self, event_id: UUID) -> None:
-        """Dispatch stored events, and go on with the executions that got this one or were started."""
-        alias = conf.database()
-        started: list[UUID] = []
+    def _dispatch_all(self, alias: str) -> set[UUID]:
+        reached: set[UUID] = set()
         while done := self._dispatch(alias):
-            started += done.started
-        receivers = Signal.objects.using(alias).filter(event_id=event_id, consumed_at=None)
-        for id in [*receivers.values_list("execution_id", flat=True), *started]:
-            self.drive(id)
+            reached.update(done.receivers, done.started)
+        return reached
 
     def _due(self, alias: str, family: Iterable[UUID]) -> list[UUID]:
         ids = list(family)

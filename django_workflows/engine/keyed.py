@@ -1,4 +1,4 @@
-"""Starting a child that has a key of its own.
+"""Starting a child that has a key of its own, and publishing an event that has an id.
 
 Such an INSERT may wait for another transaction that holds the key, so it must not stand in the group commit.
 """
@@ -13,6 +13,7 @@ import msgspec
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
+from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.doors import doors
 from django_workflows.engine.atomic import store_with
@@ -57,3 +58,19 @@ class KeyedStart:
         options = replace(self.definition.start_options, parent=self.turn.claimed.id)
         child = doors.client.start(self.definition, self.args, self.kwargs, options)
         return msgspec.structs.replace(self.entry, child_id=child.id)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedSend:
+    """Publishes the event, unless one with its id is there, and stores the journal row with it."""
+
+    turn: Turn
+    entry: Entry
+    command: commands.Send
+
+    def __call__(self) -> Entry:
+        return store_with(self.turn, self._send)
+
+    def _send(self, cursor: CursorWrapper) -> Entry:
+        doors.client.send_event(self.command.name, self.command.data, id=self.command.event_id)
+        return self.turn.final_entry(self.entry, None)

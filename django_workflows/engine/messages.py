@@ -6,9 +6,10 @@ from uuid import UUID
 
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
-from django_workflows.engine.effects import Barrier, Deliver, Stop
+from django_workflows.engine.effects import Barrier, Deliver, Query, Stop
 from django_workflows.engine.ids import new_id
 from django_workflows.engine.journal import Entry
+from django_workflows.engine.keyed import KeyedSend
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending, NewEvent, NewSignal
@@ -28,6 +29,13 @@ def send(turn: Turn, scope: str, key: str, command: commands.Send, entry: Entry 
     if entry is None:
         data = codec.encode(command.data, max_bytes=conf.max_payload_bytes())
         entry = turn.new_entry(key, command.kind, command.name, input=data)
+        if command.event_id is not None:
+            yield Barrier()
+            entry = yield Query(KeyedSend(turn, entry, command))
+            with turn.recording(key):
+                turn.journal.put(entry)
+            yield Deliver(entry.seq)
+            return
         with turn.recording(key):
             if command.target is None:
                 event = _event(turn, command, data)
@@ -46,7 +54,6 @@ def _event(turn: Turn, command: commands.Send, data: str) -> NewEvent:
         name=command.name,
         execution_id=None,
         data=data,
-        event_id=command.event_id,
         created_at=turn.now(),
     )
 

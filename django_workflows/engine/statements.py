@@ -184,7 +184,6 @@ EVENT_COLUMNS = columns(
     name="text",
     execution_id="uuid",
     data="text",
-    event_id="text",
     deliver_at="timestamptz",
     created_at="timestamptz",
 )
@@ -204,7 +203,6 @@ def event_row(event: NewEvent, now: datetime) -> tuple[Any, ...]:
         event.name,
         event.execution_id,
         event.data,
-        event.event_id,
         None if event.execution_id else now,
         event.created_at,
     )

@@ -29,14 +29,13 @@ class NewExecution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the log: published (no execution) or about an execution."""
+    """A row of the log: published (no execution) or about an execution. An event with an id goes by `keyed`."""
 
     id: UUID
     type: str
     name: str
     execution_id: UUID | None
     data: str | None
-    event_id: str | None = None
     created_at: datetime
 
 

@@ -276,3 +276,22 @@ def test_names_are_names_not_patterns(workflows: Workflows, colour: Colour) -> N
     for name in ("paid.", "PAID", "pai*", "xpaid", "paid\u200b"):
         send_event(name, 1)
     assert workflows.result(execution) == [None]
+
+
+def test_an_event_with_an_id_is_not_published_in_the_group_commit(
+    workflows: Workflows, colour: Colour, counter: Counter
+) -> None:
+    """EVT-08: a unique id may be in somebody else's transaction; the first one counts, and its row is the journal's."""
+
+    @colour()
+    async def publisher(ctx: AsyncContext, n: int) -> None:
+        await ctx.do(counter.count)
+        await ctx.send_event("paid", {"n": n}, id="evt-1")
+        await ctx.do(counter.count)
+
+    first, second = started(workflows, publisher, 1), started(workflows, publisher, 2)
+
+    assert [event.data for event in Event.objects.filter(event_id="evt-1")] == [{"n": 1}]
+    for execution in (first, second):
+        workflows.assert_journal(execution, [("step", "count"), ("send", "paid", "succeeded"), ("step", "count")])
+    assert len(counter) == 4
