@@ -56,6 +56,7 @@ def retry(desk: Desk, row: Row, order: Order) -> list[Change]:
         raise TransitionError(order.verb, row.status, allowed, "it was rolled back; start it again")
     _check_key(desk, row)
     _start_again(desk, row, order)
+    desk.execute(verb_statements.OPEN_EVENT_WAITS, row.id)
     log(desk, order, [(row, Status.PENDING)])
     children = _make_room(desk, row, order)
     mine = change(row, order, Status.PENDING, woken=(row.id,), queues=(row.queue,))

@@ -119,6 +119,12 @@ UPDATE django_workflows_execution SET
 WHERE id = %s
 """
 
+# What was shelved when it ended; see `endings`.
+OPEN_EVENT_WAITS = """
+UPDATE django_workflows_stepresult SET status = 'scheduled'
+WHERE execution_id = %s AND superseded = 0 AND kind = 'event' AND status = 'pending'
+"""
+
 JOURNAL = """
 SELECT id, key, seq, kind, status, child_id FROM django_workflows_stepresult
 WHERE execution_id = %s AND generation = %s AND superseded = 0 AND status <> 'forgotten'

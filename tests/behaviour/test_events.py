@@ -10,7 +10,7 @@ from django.db import transaction
 
 from django_workflows import AsyncContext, ExecutionFailed
 from django_workflows.client import send_event
-from django_workflows.models import Event, Signal, Status
+from django_workflows.models import Event, Signal, Status, StepResult
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
 from tests.behaviour.common import Counter, of
@@ -295,3 +295,29 @@ def test_an_event_with_an_id_is_not_published_in_the_group_commit(
     for execution in (first, second):
         workflows.assert_journal(execution, [("step", "count"), ("send", "paid", "succeeded"), ("step", "count")])
     assert len(counter) == 4
+
+
+def test_what_has_ended_keeps_no_open_wait_and_a_retry_waits_again(
+    workflows: Workflows, colour: Colour, counter: Counter
+) -> None:
+    """Its row leaves the index of open waits when the execution fails, and comes back with a retry."""
+
+    @colour(timeout="1 day")
+    async def waits(ctx: AsyncContext) -> Any:
+        message = await ctx.wait_for_event("paid")
+        return message and message.data
+
+    execution = started(workflows, waits)
+    workflows.skip("2 days")
+    workflows.run_until_idle()
+    assert of(execution).status == Status.FAILED
+    assert not StepResult.objects.filter(status="scheduled").exists()
+    send_event("paid", 1)
+    workflows.run_until_idle()
+    assert not Signal.objects.exists()
+
+    of(execution).retry()
+    workflows.run_until_idle()
+    assert of(execution).status == Status.WAITING
+    send_event("paid", 2)
+    assert workflows.result(execution) == 2
