@@ -21,8 +21,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One thing to measure. `peers` are the sizes for the others, who take longer, `bare` those for the bare database; None when
-    they are not asked."""
+    """One thing to measure. `peers` are the sizes for the others, who take longer, `bare` those for the bare
+    database; None when they are not asked.
+    """
 
     id: str
     title: str
@@ -58,6 +59,23 @@ def delay(name: str, title: str, must: float | None = None, aim: float | None = 
 
 def seconds(name: str, title: str, must: float | None = None, aim: float | None = None) -> Figure:
     return Figure(name=name, title=title, unit="s", must=must, aim=aim, lower_is_better=True)
+
+
+def beside_rows() -> tuple[Figure, ...]:
+    """Of statements, as multiples of their times in a table of 1,000 rows."""
+    return (
+        Figure(name="claim", title="claim of 32", unit="× empty table", must=1.3, lower_is_better=True),
+        delay("time", "claim of 32"),
+        Figure(name="peek", title="look for work", unit="× empty table", must=1.3, lower_is_better=True),
+        Figure(name="queues", title="look for queues", unit="× empty table", must=1.3, lower_is_better=True),
+    )
+
+
+def idleness() -> tuple[Figure, ...]:
+    return (
+        Figure(name="queries", title="queries", unit="per second", must=5, aim=1, lower_is_better=True),
+        Figure(name="scanned", title="rows read without an index", unit="per second", lower_is_better=True),
+    )
 
 
 TEN_DBOS = {"dbos": 10.0, "every peer": 5.0}
@@ -166,10 +184,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="W8",
         title="idle worker",
-        figures=(
-            Figure(name="queries", title="queries", unit="per second", must=5, aim=1, lower_is_better=True),
-            Figure(name="scanned", title="rows read without an index", unit="per second", lower_is_better=True),
-        ),
+        figures=idleness(),
         sizes={"seconds": 8},
         peers={"seconds": 8},
         is_slow=True,
@@ -186,6 +201,21 @@ MEASURES: tuple[Measure, ...] = (
         figures=(delay("p50", "p50"), delay("p99", "p99", must=100, aim=10)),
         sizes={"executions": 10_000, "steps": 4, "least_ms": 3_000, "most_ms": 9_000},
         is_slow=True,
+    ),
+    Measure(
+        id="claims",
+        title="beside 1,000,000 finished, 1,000,000 sleeping and 100,000 due rows",
+        figures=(*beside_rows(), *idleness()),
+        sizes={"rows": 1_000_000, "due": 100_000},
+        is_slow=True,
+    ),
+    Measure(
+        id="sqlite-claims",
+        title="the same rows on SQLite",
+        figures=beside_rows(),
+        sizes={"rows": 1_000_000, "due": 100_000},
+        is_slow=True,
+        on_sqlite=True,
     ),
     Measure(
         id="database",

@@ -71,7 +71,7 @@ def _measure(measure: Measure, system: System, databases: Databases, scale: floa
 
 def _scaled(name: str, size: int, scale: float) -> int:
     """Steps per workflow and the like are what is measured; only the amounts of executions and rows change."""
-    return max(int(size * scale), 10) if name in {"executions", "rows", "samples"} else size
+    return max(int(size * scale), 10) if name in {"executions", "rows", "due", "samples"} else size
 
 
 def _told(reading: Reading) -> str:

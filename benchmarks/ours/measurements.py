@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.management import call_command
 
-from benchmarks.ours import crowds, idle, latency, starting, throughput
+from benchmarks.ours import claims, crowds, idle, latency, starting, throughput
 from benchmarks.protocol import Measurement, Reading, Sizes
 
 
@@ -20,4 +20,5 @@ MEASUREMENTS: dict[str, Measurement] = {
     **crowds.MEASUREMENTS,
     **starting.MEASUREMENTS,
     **idle.MEASUREMENTS,
+    **claims.MEASUREMENTS,
 }
