@@ -50,6 +50,10 @@ DEFAULTS: dict[str, Setting] = {
     ),
     "MISMATCH_DELAY": Setting(30.0, _number, 0, "Seconds between these."),
     "EVENT_WINDOW": Setting(86_400.0, _number, 0, "Seconds during which an event id that was seen before is a no-op."),
+    "WEBHOOK_SECRETS": Setting(
+        {}, (dict,), None, "Secrets of webhooks by name; a list where a new one takes the place of an old one."
+    ),
+    "WEBHOOK_MAX_BODY_BYTES": Setting(1024 * 1024, (int,), 1, "Largest body of a delivery to a webhook, in bytes."),
     "API_PAGE_SIZE": Setting(50, (int,), 1, "Rows on a page of the HTTP API when the caller names no `limit`."),
     "API_MAX_PAGE_SIZE": Setting(200, (int,), 1, "Largest `limit` that a caller of the HTTP API may name."),
     "API_MAX_BODY_BYTES": Setting(
@@ -176,6 +180,18 @@ def mismatch_releases() -> int:
 def mismatch_delay() -> float:
     """Seconds between two such releases."""
     return float(get("MISMATCH_DELAY"))
+
+
+def webhook_secrets(name: str) -> list[str]:
+    """The secrets of this name, any of which will do; empty when there is none."""
+    found = get("WEBHOOK_SECRETS").get(name)
+    several = found if isinstance(found, list | tuple) else [found]
+    return [secret for secret in several if isinstance(secret, str) and secret]
+
+
+def webhook_max_body_bytes() -> int:
+    """Largest body of a delivery."""
+    return int(get("WEBHOOK_MAX_BODY_BYTES"))
 
 
 def api_page_size() -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django_workflows import codec
+from django_workflows.authoring import webhook_options
 from django_workflows.authoring.names import problem_with
 from django_workflows.exceptions import InvalidTrigger, PayloadError
 from django_workflows.expressions.durations import parse_duration
@@ -19,9 +19,7 @@ MOST_AT_ONCE = 1000  # of `catch_up_all`
 LONGEST = 366 * 86_400.0  # of `catch_up` and `jitter`, in seconds
 
 OVERLAPS = ("skip", "buffer_one", "allow", "cancel_other")
-SCHEMES = ("standard", "github", "stripe", "hmac", "bearer", "basic", "api_key", "none")
-
-_PATH = re.compile(r"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*")
+SCHEMES = tuple(webhook_options.SCHEMES)
 
 T = TypeVar("T")
 Config = dict[str, Any]
@@ -131,7 +129,7 @@ def _seconds(name: str, value: Any, problems: Problems) -> float:
 
 
 def _webhook(pattern: str, given: Config, complete: Config, problems: Problems) -> str:
-    if not _PATH.fullmatch(pattern) or any(set(part) == {"."} for part in pattern.split("/")):
+    if not webhook_options.is_path(pattern):
         problems["pattern"] = [
             "A path consists of letters, digits and . _ ~ -, with single slashes between its parts: github/issues."
         ]
@@ -145,7 +143,11 @@ def _webhook(pattern: str, given: Config, complete: Config, problems: Problems) 
         if problem := problem_with(event):
             problems["config.event"] = [f"The event's name {problem}"]
         complete["event"] = event
-    complete.update({name: value for name, value in given.items() if name != "input"})
+    options = {name: value for name, value in given.items() if name != "input"}
+    if scheme in SCHEMES:
+        wrong = webhook_options.problems_with(scheme, options)
+        problems |= {f"config.{name}": found for name, found in wrong.items()}
+    complete.update(options)
     return pattern
 
 

@@ -1,0 +1,137 @@
+"""Bodies as data, and which headers a workflow may see."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping
+from email.message import Message
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.utils.translation import gettext as _
+
+from django_workflows import codec, conf
+from django_workflows.exceptions import PayloadError, PayloadTooLarge
+from django_workflows.triggers.webhooks.deliveries import Delivery, Refusal
+
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 1000
+ID_LENGTH = 1000
+
+_JSON = re.compile(r"(?:application|text)/(?:[\w.+-]+\+)?json")
+_TEXT = re.compile(r"text/.*|(?:application|image)/(?:[\w.+-]+\+)?xml|application/(?:yaml|x-yaml|toml|x-ndjson)")
+
+# A workflow's input is shown to people and kept for long: what may open a door does not belong into it.
+_SECRET = re.compile(
+    r"auth|cookie|token|secret|passw|api-?key|session|csrf|xsrf|jwt|assertion|signature|credential|cert"
+)
+_OURS = re.compile(r"host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|content-length|via|forwarded")
+_HOPS = re.compile(r"x-(?:forwarded|real|client|original)-.*|proxy-.*|sec-.*|remote-.*|x-remote-.*")
+
+
+def read(delivery: Delivery) -> Any:
+    """The body as JSON would have it: JSON itself, the fields of a form, a text; None for nothing.
+
+    Raises `Refusal`: 400 for what is malformed, 415 for what is neither.
+    """
+    encoding = delivery.header("content-encoding").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise Refusal(415, "unsupported-media-type", _("Send the body uncompressed, without Content-Encoding."))
+    type = _ContentType(delivery.header("content-type"))
+    if _JSON.fullmatch(type.name):
+        return _json(delivery.body)
+    if not delivery.body:
+        return None
+    if type.name == FORM:
+        return _form(type.decode(delivery.body))
+    if not type.name:
+        return _json(delivery.body) if delivery.body.lstrip()[:1] in {b"{", b"["} else type.decode(delivery.body)
+    if _TEXT.fullmatch(type.name):
+        return type.decode(delivery.body)
+    raise Refusal(
+        415,
+        "unsupported-media-type",
+        _("Send JSON (Content-Type: application/json), a form (%(form)s) or a text.") % {"form": FORM},
+    )
+
+
+def check_size(data: Any) -> None:
+    """Whether it can be stored. Raises `Refusal`: 413 for what is too large, 400 for what is too deep, or has NUL."""
+    try:
+        codec.encode(data, max_bytes=conf.max_payload_bytes(), max_depth=conf.max_payload_depth())
+    except PayloadTooLarge as error:
+        raise Refusal(413, "too-large", str(error)) from None
+    except PayloadError as error:
+        raise Refusal(400, "invalid", str(error)) from None
+
+
+def headers_of(delivery: Delivery, used: str = "") -> dict[str, str]:
+    """The headers that go into the input, by their names in lower case.
+
+    Never those that hold a secret or a signature (`used` is the one of the scheme), nor those of servers in between.
+    """
+    return {
+        name: value
+        for name, value in delivery.headers.items()
+        if name != used.lower() and not _SECRET.search(name) and not _OURS.fullmatch(name) and not _HOPS.fullmatch(name)
+    }
+
+
+def field_of(data: Any, path: str) -> str:
+    """The text or number that stands under a dotted key of the body; empty when there is none."""
+    for key in path.split("."):
+        data = data.get(key) if isinstance(data, Mapping) else None
+    if isinstance(data, bool) or not isinstance(data, str | int):
+        return ""
+    return str(data) if isinstance(data, str) or -(10**18) < data < 10**18 else ""
+
+
+class _ContentType:
+    """A media type and its charset."""
+
+    def __init__(self, header: str) -> None:
+        message = Message()
+        message["content-type"] = header[:200]
+        self.name = message.get_content_type() if "/" in header else ""
+        self.charset = str(message.get_param("charset") or "utf-8")
+
+    def decode(self, body: bytes) -> str:
+        try:
+            if not codecs.lookup(self.charset)._is_text_encoding:
+                raise LookupError(self.charset)
+            return body.decode("utf-8-sig" if self.charset.lower() in {"utf-8", "utf8"} else self.charset)
+        except (LookupError, ValueError):
+            raise Refusal(400, "malformed", _("The body is not text in the charset of its Content-Type.")) from None
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return codec.decode(body.removeprefix(codecs.BOM_UTF8))
+    except (PayloadError, ValueError, RecursionError):
+        raise Refusal(400, "malformed", _("The body is no valid JSON.")) from None
+
+
+def _form(text: str) -> dict[str, Any]:
+    """The fields of a form; one that comes several times is a list."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+    except ValueError:
+        raise Refusal(400, "malformed", _("The body is no valid form.")) from None
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in fields:
+            fields[name] = value
+        elif isinstance(fields[name], list):
+            fields[name].append(value)
+        else:
+            fields[name] = [fields[name], value]
+    return fields
+
+
+def unwrap(delivery: Delivery, data: Any) -> Any:
+    """What GitHub sends when its webhook is set to forms: one field `payload` that holds the JSON."""
+    if _ContentType(delivery.header("content-type")).name == FORM and isinstance(data, Mapping):
+        payload = data.get("payload")
+        return _json(payload.encode()) if isinstance(payload, str) else data
+    return data

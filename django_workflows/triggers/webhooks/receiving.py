@@ -1,0 +1,195 @@
+"""One delivery from beginning to end: found, read, verified, understood, started once, answered after the commit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
+
+from django_workflows import client, conf
+from django_workflows.authoring.names import KEY_LENGTH, problem_with
+from django_workflows.authoring.webhook_options import WebhookOptions, is_path, options_of
+from django_workflows.clock import DatabaseNow
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, transact
+from django_workflows.exceptions import InvalidInput
+from django_workflows.models import Execution, Trigger, TriggerType
+from django_workflows.triggers import starting
+from django_workflows.triggers.received import Received
+from django_workflows.triggers.webhooks import contents, schemes
+from django_workflows.triggers.webhooks.deliveries import Answer, Delivery, Refusal
+
+logger = logging.getLogger("django_workflows")
+
+_TRIES = 3
+_LATER = {"Retry-After": "60"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request as the web server has it. `read(n)` gives at most `n` bytes of the body, all of it if it is shorter."""
+
+    path: str
+    method: str
+    headers: Mapping[str, str] = field(repr=False)
+    read: Callable[[int], bytes] = field(repr=False)
+
+
+def receive(request: Request) -> Answer:
+    """Start what the webhook of this path triggers. Raises `Refusal`.
+
+    202 for an execution that is new, 200 for a delivery that was there before; both are committed by then.
+    """
+    if request.method != "POST":
+        raise Refusal(405, "method-not-allowed", _("Deliver with POST."), headers={"Allow": "POST"})
+    try:
+        trigger, now = _find(request.path)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        delivery = Delivery(path=trigger.pattern, headers=headers, body=_read_body(request, headers))
+        options = options_of(_scheme(trigger), trigger.config)
+        _verify(trigger, delivery, options, now)
+        return _start(trigger, _received(trigger, delivery, options, now))
+    except (OperationalError, InterfaceError, AmbiguousCommit, ConnectionLost) as error:
+        logger.error("A delivery to the webhook %r was not stored: the database did not answer", request.path[:200])
+        raise Refusal(503, "database-unavailable", _("Deliver it again later."), headers=_LATER) from error
+
+
+# found, read, verified
+
+
+def _find(path: str) -> tuple[Trigger, datetime]:
+    """The active webhook of this path, and the database's time. One that is disabled is as unknown as any other."""
+    path = path.removesuffix("/")
+    if is_path(path):
+        active = Trigger.objects.using(conf.database()).filter(
+            type=TriggerType.WEBHOOK, pattern=path, enabled=True, retired_at=None
+        )
+        for trigger in active.annotate(moment=DatabaseNow())[:1]:
+            if isinstance(trigger.config, Mapping):
+                return trigger, trigger.moment
+    raise Refusal(404, "not-found", _("There is no webhook here."))
+
+
+def _scheme(trigger: Trigger) -> str:
+    """What a row holds that nobody has checked proves nothing."""
+    scheme = trigger.config.get("verify")
+    if scheme not in schemes.NAMES:
+        logger.error("The webhook %r is verified in a way that does not exist: %r", trigger.pattern, scheme)
+        raise _unproven()
+    return str(scheme)
+
+
+def _read_body(request: Request, headers: Mapping[str, str]) -> bytes:
+    """The body, read no further than the limit."""
+    most, announced = conf.webhook_max_body_bytes(), headers.get("content-length", "")
+    too_long = announced.isdecimal() and (len(announced) > 18 or int(announced) > most)
+    body = b"" if too_long else request.read(most + 1)
+    if too_long or len(body) > most:
+        raise Refusal(413, "too-large", _("The body is larger than %(most)s bytes.") % {"most": f"{most:,}"})
+    return body
+
+
+@sensitive_variables("secrets")
+def _verify(trigger: Trigger, delivery: Delivery, options: WebhookOptions, now: datetime) -> None:
+    """All that is wrong has one answer, except for the clock of a sender who knows the secret."""
+    secrets = conf.webhook_secrets(str(trigger.config.get("secret", "")))
+    try:
+        schemes.verify(_scheme(trigger), delivery, options, secrets, now)
+    except schemes.Stale as error:
+        logger.warning("A delivery to the webhook %r was refused: %s", trigger.pattern, error)
+        detail = _("The timestamp is more than five minutes away from our time. Sign it anew.")
+        raise Refusal(401, "stale", detail) from None
+    except schemes.Unproven as error:
+        logger.warning("A delivery to the webhook %r was refused: %s", trigger.pattern, error)
+        raise _unproven() from None
+
+
+def _unproven() -> Refusal:
+    return Refusal(401, "not-authenticated", _("The signature or secret of this delivery is missing or wrong."))
+
+
+# understood
+
+
+def _received(trigger: Trigger, delivery: Delivery, options: WebhookOptions, now: datetime) -> Received:
+    data = contents.read(delivery)
+    if trigger.config["verify"] == "github":
+        data = contents.unwrap(delivery, data)
+    contents.check_size(data)
+    return Received(
+        id=_id(trigger, delivery, options, data),
+        name=trigger.config.get("event") or trigger.pattern,
+        data=data,
+        source="webhook",
+        time=now,
+        headers=contents.headers_of(delivery, options.header),
+    )
+
+
+def _id(trigger: Trigger, delivery: Delivery, options: WebhookOptions, data: Any) -> str:
+    """What makes this delivery the same as another: the sender's id, or a hash of the body.
+
+    Where the body is signed and there is no id, the body counts: who leaves the id out must not start twice what was
+    delivered once. Without a signature nothing tells two equal bodies apart from one sent twice: both count.
+    """
+    if options.once_per == "id":
+        given = delivery.header(options.id_header) if options.id_header else contents.field_of(data, options.id_field)
+        if given := given.strip():
+            return given if problem_with(given, KEY_LENGTH) is None else _hash(given.encode("utf-8", "replace"))
+        if trigger.config["verify"] not in schemes.SIGNED:
+            return str(uuid4())
+    return _hash(delivery.body)
+
+
+def _hash(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def key_of(path: str, id: str) -> str:
+    """The idempotency key of a delivery: readable, unless that would be too long."""
+    key = f"webhook:{path}:{id}"
+    return key if len(key) <= KEY_LENGTH else f"webhook:{_hash(key.encode())}"
+
+
+# started
+
+
+def _start(trigger: Trigger, received: Received) -> Answer:
+    key = key_of(trigger.pattern, received.id)
+    try:
+        execution, is_new = _store(trigger, received, key)
+    except InvalidInput as error:
+        starting.record_failure(trigger, received, error)
+        errors = [(name, text) for name, texts in error.errors.items() for text in texts]
+        raise Refusal(400, "invalid", _("The body does not fit the workflow."), errors=errors) from None
+    except starting.REFUSED as error:
+        # disabled, or unknown to this process while a deploy is under way: the sender shall keep it and try again
+        starting.record_failure(trigger, received, error)
+        raise Refusal(503, "not-started", _("Not accepted at the moment. Deliver it later."), headers=_LATER) from None
+    body = {"execution": str(execution.pk), "delivery": received.id, "duplicate": not is_new}
+    return Answer(status=202 if is_new else 200, body=body)
+
+
+def _store(trigger: Trigger, received: Received, key: str) -> tuple[Execution, bool]:
+    """Start and publish in one transaction. A commit in doubt is settled by doing it again under the same key."""
+
+    def work(cursor: object) -> tuple[Execution, bool]:
+        execution, is_new = starting.start(trigger, event=received, idempotency_key=key)
+        if is_new and (name := trigger.config.get("event")):
+            client.send_event(name, received.data, id=key, source=received.source, headers=received.headers)
+        return execution, is_new
+
+    for tries in range(1, _TRIES + 1):
+        try:
+            return transact(conf.database(), work)
+        except (AmbiguousCommit, ConnectionLost):
+            if tries == _TRIES:
+                raise
+    raise AssertionError("unreachable")

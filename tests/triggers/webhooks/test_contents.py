@@ -1,0 +1,134 @@
+"""Bodies of all kinds."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from django_workflows.models import Execution
+from tests.triggers.webhooks import signing
+from tests.triggers.webhooks.conftest import Hook, Sender, received, started
+
+pytestmark = pytest.mark.django_db
+
+FORM = "application/x-www-form-urlencoded"
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("type", "body", "data"),
+    [
+        ("application/json", b'{"a": 1}', {"a": 1}),
+        ("application/json", b" \r\n[1, 2]\n", [1, 2]),
+        ("application/json", b'"text"', "text"),
+        ("application/json", b"null", None),
+        ("application/json", b"12345678901234567890", 12345678901234567890),
+        ("application/json; charset=utf-8", b'{"a": "\\u00e9"}', {"a": "é"}),
+        ("application/json", BOM + b"{}", {}),
+        ("application/cloudevents+json", b"{}", {}),
+        ("APPLICATION/JSON", b"{}", {}),
+        ("text/json", b"{}", {}),
+        (FORM, b"a=1&b=%C3%A9+x&c=&a=2&a=3", {"a": ["1", "2", "3"], "b": "é x", "c": ""}),
+        (FORM, b"", None),
+        ("text/plain", b"hello", "hello"),
+        ("text/plain; charset=latin-1", b"caf\xe9", "café"),
+        ("text/plain", BOM + b"hello", "hello"),
+        ("text/xml", b"<a/>", "<a/>"),
+        ("application/soap+xml", b"<a/>", "<a/>"),
+        ("", b'{"a": 1}', {"a": 1}),
+        ("", b"hello", "hello"),
+        ("", b"", None),
+    ],
+)
+def test_a_body_is_json_or_a_form_or_a_text(hook: Hook, deliver: Sender, type: str, body: bytes, data: Any) -> None:
+    """WHK-08."""
+    hook("none")
+    assert deliver(body, type=type).status_code == 202
+    assert received()["data"] == data
+
+
+@pytest.mark.parametrize(
+    ("type", "body", "status"),
+    [
+        ("application/json", b"{", 400),
+        ("application/json", b'{"a": NaN}', 400),
+        ("application/json", b'{"a": 1} x', 400),
+        ("application/json", b'"\xff"', 400),
+        ("application/json", b'"\\ud800"', 400),
+        ("application/json", '{"a": 1}'.encode("utf-16"), 400),
+        (FORM, b"a=%ff", 400),
+        (FORM, b"a=\xff", 400),
+        (FORM, b"&".join(b"a=1" for _ in range(1001)), 400),
+        ("text/plain", b"\xff", 400),
+        ("text/plain; charset=nonsense", b"a", 400),
+        ("text/plain; charset=base64", b"a", 400),
+        ("text/plain; charset=idna", b"\xff", 400),
+        ("", b"\xff\xfe", 400),
+        ("text/plain", b"a\0b", 400),
+        ("application/octet-stream", b"a", 415),
+        ("multipart/form-data; boundary=x", b"--x--", 415),
+        ("application/gzip", gzip.compress(b"{}"), 415),
+        ("image/png", b"a", 415),
+    ],
+)
+def test_other_bodies_are_refused_in_words(hook: Hook, deliver: Sender, type: str, body: bytes, status: int) -> None:
+    """WHK-08."""
+    hook("none")
+    answer = deliver(body, type=type)
+    assert answer.status_code == status
+    assert json.loads(answer.content)["detail"]
+    assert started() == 0
+
+
+def test_a_compressed_body_is_never_inflated(hook: Hook, deliver: Sender) -> None:
+    hook("none")
+    bomb = gzip.compress(b"0" * 10_000_000)
+    assert deliver(bomb, {"Content-Encoding": "gzip"}).status_code == 415
+    assert deliver(b"{}", {"Content-Encoding": "identity"}).status_code == 202
+
+
+def test_what_is_malformed_is_told_only_to_who_may_deliver(hook: Hook, deliver: Sender) -> None:
+    """WHK-06: verified before it is parsed."""
+    hook("github")
+    assert deliver(b"{", {}).status_code == 401
+    assert deliver(b"{", signing.github(b"{")).status_code == 400
+
+
+@pytest.mark.parametrize("body", [b'{ "a" :1 }', b'{"a":"\\u00e9\\/"}', BOM + b'{"a": 1}', '{"a": "é"}'.encode()])
+def test_a_signature_is_over_the_bytes_as_they_were_sent(hook: Hook, deliver: Sender, body: bytes) -> None:
+    """WHK-06."""
+    hook("github")
+    assert deliver(body, signing.github(body)).status_code == 202
+    assert received()["data"] == json.loads(body.decode("utf-8-sig"))
+
+
+def test_githubs_forms_are_unwrapped(hook: Hook, deliver: Sender) -> None:
+    hook("github")
+    body = urlencode({"payload": '{"action": "opened"}'}).encode()
+    assert deliver(body, signing.github(body), type=FORM).status_code == 202
+    assert received()["data"] == {"action": "opened"}
+    bad = b"payload=%7B"
+    assert deliver(bad, signing.github(bad, id="2"), type=FORM).status_code == 400
+
+
+def test_a_body_that_a_middleware_has_read_is_read_once_more(hook: Hook, settings: Any, deliver: Sender) -> None:
+    hook("github")
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.Curious"]
+    body = b"a=1"
+    assert deliver(body, signing.github(body), type=FORM).status_code == 202
+    assert Execution.objects.get().input["event"]["data"] == {"a": "1"}
+
+
+class Curious:
+    """A middleware that looks into every form."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        assert request.POST["a"] == "1"
+        return self.get_response(request)
