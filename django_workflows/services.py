@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from django.db import connections
 
+from django_workflows.clock import monotonic
 from django_workflows.engine import dispatching, publishing, verbs, wakeups
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.dispatching import Dispatched
 from django_workflows.engine.pump import Chore
-from django_workflows.triggers import counting, syncing
+from django_workflows.triggers import counting, scheduling, syncing
 from django_workflows.triggers.dispatch import Triggering
+
+STRANGE_SECONDS = 10.0  # a schedule whose workflow is not known here is looked at again after so long
 
 
 def publish(alias: str, *, only_missing: bool) -> None:
@@ -68,4 +71,22 @@ class EventDispatch:
         return look_again
 
 
-CHORES: tuple[Chore, ...] = (carry_out_verbs, EventDispatch())
+class ScheduleFiring:
+    """The chore: fires what is due. Schedules of workflows whose code is elsewhere are left to others for a while."""
+
+    def __init__(self) -> None:
+        self._strange: dict[str, float] = {}
+
+    def __call__(self, alias: str, peek: Peek) -> bool:
+        if not peek.schedules_due:
+            return False
+        now = monotonic()
+        self._strange = {name: until for name, until in self._strange.items() if until > now}
+        fired = scheduling.fire_due(alias, strange=self._strange)
+        self._strange |= dict.fromkeys(fired.strange, now + STRANGE_SECONDS)
+        for queue in sorted({execution.queue for execution in fired.started}):
+            wakeups.notify(queue, alias)
+        return fired.looked_at > 0
+
+
+CHORES: tuple[Chore, ...] = (carry_out_verbs, EventDispatch(), ScheduleFiring())

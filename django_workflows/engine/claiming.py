@@ -57,7 +57,13 @@ class Peek:
     requested: bool
     undispatched: bool
     suspects: int
+    next_schedule: datetime | None  # when a schedule is to be looked at; it may have passed
+    unplanned: bool  # a schedule has no such moment yet
     now: datetime
+
+    @property
+    def schedules_due(self) -> bool:
+        return self.unplanned or (self.next_schedule is not None and self.next_schedule <= self.now)
 
     def ready(self) -> list[tuple[str, int]]:
         return [place for place, wake_at in self.due.items() if wake_at <= self.now]
@@ -83,7 +89,12 @@ SELECT place.queue, place.priority, (
     WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now} LIMIT 1
 ), (SELECT count(*) FROM (
     SELECT 1 FROM django_workflows_execution WHERE crashes >= 2 AND wake_at <= {now} LIMIT 8
-) AS suspect), {now}
+) AS suspect), (
+    SELECT next_at FROM django_workflows_trigger WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1
+), (
+    SELECT 1 FROM django_workflows_trigger
+    WHERE type = 'schedule' AND enabled AND retired_at IS NULL AND next_at IS NULL LIMIT 1
+), {now}
 FROM place
 """
 
@@ -146,6 +157,16 @@ UPDATE django_workflows_execution SET
 WHERE id IN (SELECT id FROM unknown)
 """
 
+# Which workflows wait at the head of a queue. Bounded: a backlog of others does not make it slower.
+HEAD = """
+SELECT DISTINCT workflow, version FROM (
+    SELECT workflow, version FROM django_workflows_execution
+    WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = ''
+    AND status IN ('pending', 'waiting', 'running')
+    ORDER BY wake_at LIMIT 1000
+) AS head
+"""
+
 HELD = "SELECT id, claim FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'"
 
 GIVE_BACK = """
@@ -196,7 +217,9 @@ def peek(cursor: CursorWrapper, dialect: Dialect, queues: Sequence[str], *, alon
         requested=rows[0][4] is not None,
         undispatched=rows[0][5] is not None,
         suspects=rows[0][6],
-        now=clock.parse_sql_time(rows[0][7]),
+        next_schedule=read_time(rows[0][7]),
+        unplanned=rows[0][8] is not None,
+        now=clock.parse_sql_time(rows[0][9]),
     )
 
 
@@ -236,6 +259,12 @@ def claim_one(
     cursor.execute(text, [store(dialect, worker), store(dialect, id), *names])
     rows = cursor.fetchall()
     return _claimed(rows[0]) if rows else None
+
+
+def at_the_head(cursor: CursorWrapper, dialect: Dialect, place: tuple[str, int]) -> set[tuple[str, int]]:
+    """The (workflow, version) pairs of what is due first in a queue and priority."""
+    cursor.execute(HEAD.format(now=dialect.now()), list(place))
+    return {(workflow, version) for workflow, version in cursor.fetchall()}
 
 
 def claimed_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[Claimed]:

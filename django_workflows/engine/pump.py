@@ -25,6 +25,7 @@ from django_workflows.engine import claiming, loading
 from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Peek
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, single
 from django_workflows.engine.loading import Loaded
+from django_workflows.engine.repertoire import Diet, Repertoire
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.watching import Watch
@@ -67,20 +68,6 @@ class Reporter(Protocol):
 Chore = Callable[[str, Peek], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diet:
-    """What a worker takes: from these queues (none named: from all), these (workflow, version) pairs of each colour."""
-
-    queues: tuple[str, ...]
-    plain: tuple[tuple[str, int], ...]
-    asynchronous: tuple[tuple[str, int], ...]
-    alone: bool = False
-
-    @property
-    def served(self) -> tuple[tuple[str, int], ...]:
-        return self.plain + self.asynchronous
-
-
 @dataclass(frozen=True, slots=True)
 class _Source:
     """Where due executions of one colour may be: a queue and priority."""
@@ -95,6 +82,7 @@ class _Schedule:
 
     look_at: float = 0.0
     peek_at: float = 0.0
+    chores_at: float = 0.0  # without a free slot
     again_at: list[float] = field(default_factory=list)
     next_due: datetime | None = None
 
@@ -105,7 +93,7 @@ class Pump:
     def __init__(
         self, worker: UUID, diet: Diet, *, alias: str, chores: Sequence[Chore] = (), reporter: Reporter
     ) -> None:
-        self.worker, self.diet, self.alias = worker, diet, alias
+        self.worker, self.repertoire, self.alias = worker, Repertoire(diet, alias), alias
         self.crew: Crew
         self.is_listening: Callable[[], bool] = lambda: False
         self._chores, self._reporter = chores, reporter
@@ -129,6 +117,10 @@ class Pump:
         self.clock: DatabaseClock
         self._pause = threading.Event()  # never set: a sleep
         self._failures = 0
+
+    @property
+    def diet(self) -> Diet:
+        return self.repertoire.diet
 
     # for turns, from any thread
 
@@ -262,7 +254,12 @@ class Pump:
         cancels = write.ending is not None and write.ending.end is End.CANCEL
         if write.children or write.signals or write.cancelled or cancels or (write.ending and write.parent_id):
             self.wake_up("")
-            self._watch.wake_others(write, self._queues, busy=self.crew.free() == (0, 0))
+            self._watch.wake_others(write, self._queues, busy=self._is_busy())
+
+    def _is_busy(self) -> bool:
+        """Whether slots of one colour are all taken: who is woken may be of that colour."""
+        plain, asynchronous = self.crew.free()
+        return bool((self.diet.plain and plain <= 0) or (self.diet.asynchronous and asynchronous <= 0))
 
     def _release(self, turn: Turn) -> None:
         if self._held.get(turn.claimed.id) is turn:
@@ -274,6 +271,8 @@ class Pump:
         """Take due executions while slots are free, the highest priority first."""
         plain, asynchronous = self.crew.free()
         now = monotonic()
+        if self._stop_by is None and plain + asynchronous <= 0 and now >= self._schedule.chores_at:
+            self._peek()  # nothing can be taken, but events are dispatched and schedules fire all the same
         if self._stop_by is not None or plain + asynchronous <= 0 or not (self._ready or now >= self._look_at()):
             return
         if now < self._claim_at():
@@ -293,10 +292,15 @@ class Pump:
             self._begin(taken)
 
     def _exhausted(self, source: _Source) -> None:
-        """Less was there than could be taken. When none was, what is due needs code that is not here: it steps back."""
+        """Less was there than could be taken. When none was, what is due is new here, or needs code that is not here:
+        then it steps back.
+        """
         self._ready.remove(source)
         if source.place not in self._fruitful and all(other.place != source.place for other in self._ready):
-            self._defer_unknown(source.place)
+            if self.repertoire.learn([source.place]):
+                self.wake_up("")
+            else:
+                self._defer_unknown(source.place)
 
     def _look_at(self) -> float:
         return min([self._schedule.look_at, *self._schedule.again_at])
@@ -305,9 +309,12 @@ class Pump:
         self._discover_queues()
         moment, peek = single(self.alias, self._ask)
         self.clock.sync(peek.now, moment)
+        ready = peek.ready()
+        if ready and self.repertoire.is_time():
+            self.repertoire.learn(ready)
         self._ready = [
             _Source(place, is_async)
-            for place in peek.ready()
+            for place in ready
             for is_async, served in ((False, self.diet.plain), (True, self.diet.asynchronous))
             if served
         ]
@@ -318,6 +325,7 @@ class Pump:
         for chore in self._chores:
             if chore(self.alias, peek):
                 self.wake_up("")
+                self._schedule.chores_at = moment + PEEK_SECONDS
 
     def _ask(self, cursor: CursorWrapper) -> tuple[float, Peek]:
         return monotonic(), claiming.peek(cursor, self.dialect, self._queues, alone=self.diet.alone)
@@ -336,6 +344,9 @@ class Pump:
         schedule.next_due = peek.next_due()
         pause = conf.listen_poll_interval() if self.is_listening() else conf.poll_interval()
         schedule.look_at = moment + pause * random.uniform(0.9, 1.0)
+        if peek.next_schedule is not None and not peek.schedules_due:
+            schedule.look_at = min(schedule.look_at, moment + (peek.next_schedule - peek.now).total_seconds())
+        schedule.chores_at = schedule.look_at
         if schedule.next_due is not None:
             schedule.look_at = min(schedule.look_at, moment + max((schedule.next_due - peek.now).total_seconds(), 0))
         schedule.peek_at = moment + PEEK_SECONDS
@@ -459,8 +470,8 @@ class Pump:
             moments.append(self._gather_until)
         if self._can_claim():
             moments.append(self._claim_at())
-        if self.crew.free() != (0, 0) and self._stop_by is None:
-            moments.append(self._look_at())
+        if self._stop_by is None:
+            moments.append(self._look_at() if self.crew.free() != (0, 0) else self._schedule.chores_at)
         if self._stop_by is not None:
             moments.append(self._stop_by if self._held else 0.0)
         if noted := list(self._noted.values()):

@@ -6,7 +6,6 @@ Permissions are the callers' business.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -17,8 +16,10 @@ from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition, checked
 from django_workflows.clock import database_now
 from django_workflows.exceptions import InvalidTrigger, UnknownWorkflow, WorkflowsError
-from django_workflows.expressions.schedules import parse_schedule
 from django_workflows.models import Trigger, TriggerOrigin, TriggerType, Workflow
+from django_workflows.triggers.planning import PLANNED, plan_anew
+
+NOTE_LENGTH = 500
 
 
 def validate(type: str, pattern: str, config: Mapping[str, Any] | None = None) -> TriggerDefinition:
@@ -46,7 +47,7 @@ def create(
         raise InvalidTrigger({"pattern": [f"{workflow!r} has this trigger already: {trigger.pk}."]})
     trigger.config, trigger.enabled, trigger.origin = dict(definition.config), enabled, origin
     trigger.retired_at = None
-    _plan(trigger, database_now(alias))
+    plan_anew(trigger, database_now(alias))
     _save(alias, trigger)
     return trigger
 
@@ -61,6 +62,7 @@ def update(
 ) -> Trigger:
     """Change what is given. What comes from the code can only be enabled and disabled. Raises `InvalidTrigger`."""
     alias = conf.database()
+    before = _timing(trigger)
     if workflow is not None or pattern is not None or config is not None:
         _refuse_foreign(trigger, "changed")
         _check_workflow(alias, workflow or trigger.workflow)
@@ -72,8 +74,11 @@ def update(
         trigger.config = dict(definition.config)
     if enabled is not None:
         trigger.enabled = enabled
-    _plan(trigger, database_now(alias))
-    _save(alias, trigger)
+    columns = ["workflow", "pattern", "variant", "config", "enabled", "updated_at"]
+    if _timing(trigger) != before:  # else a moment that is due just now would be lost
+        plan_anew(trigger, database_now(alias))
+        columns += PLANNED
+    _save(alias, trigger, columns)  # never the others: workers count and plan meanwhile
     return trigger
 
 
@@ -85,13 +90,13 @@ def delete(trigger: Trigger) -> None:
 
 
 def enable(trigger: Trigger) -> bool:
-    """Let it start executions; whether that changed anything."""
-    return _switch(trigger, True)
+    """Let it start executions; whether that changed anything. What a schedule missed meanwhile is not caught up."""
+    return _switch(trigger, True, "")
 
 
-def disable(trigger: Trigger) -> bool:
-    """Let it start nothing, until it is enabled again; whether that changed anything. A schedule misses its moments."""
-    return _switch(trigger, False)
+def disable(trigger: Trigger, note: str = "") -> bool:
+    """Let it start nothing, until it is enabled again; whether that changed anything. `note` says why."""
+    return _switch(trigger, False, note)
 
 
 def find(alias: str, workflow: str, definition: TriggerDefinition) -> Trigger | None:
@@ -100,32 +105,31 @@ def find(alias: str, workflow: str, definition: TriggerDefinition) -> Trigger | 
     return rows.filter(variant=definition.variant).first()
 
 
-def next_moment(trigger: Trigger, now: datetime) -> datetime | None:
-    """When an active schedule starts something next."""
-    if trigger.type != TriggerType.SCHEDULE or not trigger.is_active:
-        return None
-    anchor = now if trigger._state.adding else trigger.created_at
-    schedule = parse_schedule(trigger.pattern, tz=trigger.config["tz"], anchor=anchor)
-    return schedule.next_after(now)
-
-
-def _plan(trigger: Trigger, now: datetime) -> None:
-    trigger.next_at = next_moment(trigger, now)
-
-
-def _switch(trigger: Trigger, enabled: bool) -> bool:
-    if trigger.enabled == enabled:
+def _switch(trigger: Trigger, enabled: bool, note: str) -> bool:
+    changes = trigger.enabled != enabled
+    if not changes and trigger.note == note:
         return False
-    trigger.enabled = enabled
-    _plan(trigger, database_now(conf.database()))
-    trigger.save(using=conf.database(), update_fields=["enabled", "next_at", "updated_at"])
-    return True
+    if len(note) > NOTE_LENGTH:
+        raise InvalidTrigger({"note": [f"A note has up to {NOTE_LENGTH} characters."]})
+    trigger.enabled, trigger.note = enabled, note
+    columns = ["enabled", "note", "updated_at"]
+    if changes:
+        plan_anew(trigger, database_now(conf.database()))
+        columns += PLANNED
+    trigger.save(using=conf.database(), update_fields=columns)
+    return changes
 
 
-def _save(alias: str, trigger: Trigger) -> None:
+def _timing(trigger: Trigger) -> tuple[Any, ...]:
+    """What the moments of a schedule depend on."""
+    config = trigger.config if isinstance(trigger.config, Mapping) else {}
+    return trigger.pattern, trigger.enabled, config.get("tz"), config.get("jitter")
+
+
+def _save(alias: str, trigger: Trigger, columns: list[str] | None = None) -> None:
     try:
         with transaction.atomic(using=alias):
-            trigger.save(using=alias)
+            trigger.save(using=alias, update_fields=columns)
     except IntegrityError:
         what = "Another webhook has this path" if trigger.type == TriggerType.WEBHOOK else "This trigger exists already"
         raise InvalidTrigger({"pattern": [f"{what}: {trigger.pattern!r}."]}) from None

@@ -18,7 +18,7 @@ from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition
 from django_workflows.clock import database_now
 from django_workflows.models import Trigger, TriggerOrigin
-from django_workflows.triggers.registering import next_moment
+from django_workflows.triggers.planning import PLANNED, plan_anew
 
 logger = logging.getLogger("django_workflows")
 
@@ -63,7 +63,7 @@ def _row(key: Identity, definition: TriggerDefinition, origin: str, now: datetim
     workflow, type, pattern, variant = key
     row = Trigger(workflow=workflow, type=type, pattern=pattern, variant=variant, origin=origin)
     row.config = dict(definition.config)
-    row.next_at = next_moment(row, now)
+    plan_anew(row, now)
     return row
 
 
@@ -79,11 +79,13 @@ def _update(alias: str, pairs: Iterable[tuple[Trigger, TriggerDefinition]], orig
         if (row.origin, row.config, row.retired_at) == (origin, dict(definition.config), None):
             continue
         comes_back = row.retired_at is not None
+        columns = ["origin", "config", "retired_at", "updated_at"]
         row.origin, row.retired_at = origin, None
         row.config = dict(definition.config)
         if comes_back:
-            row.next_at = next_moment(row, now)
-        row.save(using=alias, update_fields=["origin", "config", "retired_at", "next_at", "updated_at"])
+            plan_anew(row, now)
+            columns += PLANNED
+        row.save(using=alias, update_fields=columns)
 
 
 def _tell_refused(alias: str, missing: list[Trigger]) -> None:

@@ -1,0 +1,217 @@
+"""Fires the schedules that are due: a chore of every worker.
+
+A schedule is a row whose `next_at` says when somebody must look at it. Whoever locks it first starts what is due and
+moves `scheduled_until` and `next_at` on, in one transaction: killed in the middle, it leaves nothing behind, and the
+others skip the row meanwhile. The idempotency key of each execution (trigger and moment) stands behind that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+from django.db.models import F
+
+from django_workflows import operations
+from django_workflows.clock import database_now
+from django_workflows.engine.database import Dialect, dialect_of, read_uuid, transact
+from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
+from django_workflows.models import Execution, Trigger, TriggerType
+from django_workflows.triggers.planning import Due, Plan, plan_anew, plan_of
+from django_workflows.triggers.ticks import start_tick
+
+logger = logging.getLogger("django_workflows")
+
+BATCH = 25  # schedules in one transaction
+_BROKEN = timedelta(hours=1)  # a row that cannot be read is looked at again after so long
+_UNTAKEN, _BACK = timedelta(seconds=60), timedelta(seconds=30)  # as executions without code step back
+_SOONEST, _LATEST = (
+    timedelta(seconds=1),
+    timedelta(seconds=60),
+)  # how often one that waits for an execution is looked at
+
+# Raw because of SKIP LOCKED on the three databases; the rows are then read by their ids.
+DUE = """
+SELECT id FROM django_workflows_trigger WHERE next_at IS NOT NULL AND next_at <= {now} {known}
+ORDER BY next_at LIMIT %s {lock}
+"""
+
+# Enabled by SQL, or made past all doors.
+UNPLANNED = """
+SELECT id FROM django_workflows_trigger
+WHERE type = 'schedule' AND enabled AND retired_at IS NULL AND next_at IS NULL LIMIT %s {lock}
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Fired:
+    """What one transaction did; `strange` are workflows whose code is elsewhere."""
+
+    looked_at: int = 0
+    started: list[Execution] = field(default_factory=list)
+    strange: set[str] = field(default_factory=set)
+
+
+def fire_due(alias: str, *, strange: Collection[str] = ()) -> Fired:
+    """Look at some schedules that are due, the longest due first, but at none of a `strange` workflow."""
+    return transact(alias, lambda cursor: _Round(alias).look(cursor, sorted(strange)))
+
+
+class _Round:
+    """One transaction."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._fired = Fired()
+        self._busy: set[UUID] = set()
+        self._now: datetime
+
+    def look(self, cursor: CursorWrapper, strange: list[str]) -> Fired:
+        dialect = dialect_of(connections[self._alias])
+        ids = self._lock_due(cursor, dialect, strange)
+        self._now = database_now(self._alias)
+        rows = list(Trigger.objects.using(self._alias).filter(pk__in=ids).order_by("next_at"))
+        self._busy = self._find_busy(rows)
+        for trigger in rows:
+            self._attend(trigger)
+        self._fired.looked_at = len(rows)
+        return self._fired
+
+    def _lock_due(self, cursor: CursorWrapper, dialect: Dialect, strange: list[str]) -> list[UUID]:
+        known = f"AND workflow NOT IN ({', '.join(['%s'] * len(strange))})" if strange else ""
+        cursor.execute(DUE.format(now=dialect.now(), known=known, lock=dialect.lock), [*strange, BATCH])
+        found = cursor.fetchall()
+        if len(found) < BATCH:
+            cursor.execute(UNPLANNED.format(lock=dialect.lock), [BATCH - len(found)])
+            found += cursor.fetchall()
+        return [read_uuid(row[0]) for row in found]
+
+    def _find_busy(self, rows: list[Trigger]) -> set[UUID]:
+        """The schedules whose execution before has not finished."""
+        unfinished = Execution.objects.using(self._alias).filter(completed_at__isnull=True)
+        found = unfinished.filter(trigger_id__in=[row.pk for row in rows]).values_list("trigger_id", flat=True)
+        return {id for id in found.distinct() if id is not None}
+
+    def _attend(self, trigger: Trigger) -> None:
+        """One schedule: start what is due, and say when to look again."""
+        if trigger.type != TriggerType.SCHEDULE or trigger.retired_at is not None:
+            self._save(trigger, next_at=None)
+            return
+        try:
+            plan = plan_of(trigger)
+        except (ValueError, TypeError, AttributeError) as error:
+            logger.error("The schedule %s of %s cannot be read: %s", trigger.pk, trigger.workflow, error)
+            self._save(trigger, next_at=self._now + _BROKEN)
+            return
+        if trigger.next_at is None:
+            plan_anew(trigger, self._now)
+            self._save(trigger, next_at=trigger.next_at, scheduled_until=self._now, buffered_at=None)
+        elif not trigger.enabled:
+            self._pass_over(trigger, plan)
+        else:
+            self._fire(trigger, plan)
+
+    def _fire(self, trigger: Trigger, plan: Plan) -> None:
+        tally = _Tally(self._alias, trigger, plan, self._now, trigger.pk in self._busy)
+        try:
+            tally.deal_with(plan.due(self._since(trigger), self._now))
+        except UnknownWorkflow:
+            self._fired.strange.add(trigger.workflow)
+            if trigger.next_at is not None and self._now - trigger.next_at > _UNTAKEN:
+                self._save(trigger, next_at=self._now + _BACK)
+            return
+        except WorkflowDisabled as error:
+            logger.info("%s", error)
+            self._pass_over(trigger, plan)
+            return
+        self._fired.started += tally.started
+        self._save_tally(trigger, tally)
+
+    def _since(self, trigger: Trigger) -> datetime:
+        if trigger.scheduled_until is not None:
+            return trigger.scheduled_until
+        return (trigger.next_at or self._now) - timedelta(seconds=1)  # a row made past all doors
+
+    def _pass_over(self, trigger: Trigger, plan: Plan) -> None:
+        """Switched off: its moments pass, and none is caught up when it is switched on again."""
+        until = max(self._now, self._since(trigger))
+        self._save(trigger, next_at=plan.look_after(until, self._now), scheduled_until=until, buffered_at=None)
+
+    def _save_tally(self, trigger: Trigger, tally: _Tally) -> None:
+        changes: dict[str, object] = {
+            "scheduled_until": tally.until,
+            "buffered_at": tally.buffered,
+            "next_at": tally.look_at(),
+        }
+        if tally.started:
+            changes |= {"trigger_count": F("trigger_count") + len(tally.started), "last_triggered_at": self._now}
+        if tally.skipped:
+            changes |= {"skipped_count": F("skipped_count") + tally.skipped, "last_skipped_at": self._now}
+        self._save(trigger, **changes)
+
+    def _save(self, trigger: Trigger, **changes: object) -> None:
+        Trigger.objects.using(self._alias).filter(pk=trigger.pk).update(**changes)
+
+
+class _Tally:
+    """What becomes of the moments of one schedule that are due."""
+
+    def __init__(self, alias: str, trigger: Trigger, plan: Plan, now: datetime, is_busy: bool) -> None:
+        self._alias, self._trigger, self._plan, self._now = alias, trigger, plan, now
+        self._is_busy = is_busy
+        self._held: datetime | None = None
+        self.until = now
+        self.buffered = trigger.buffered_at
+        self.started: list[Execution] = []
+        self.skipped = 0
+
+    def deal_with(self, due: Due) -> None:
+        if self.buffered is not None and not (self._is_busy and self._plan.overlap == "buffer_one"):
+            self._start(self.buffered)
+            self.buffered = None
+        one_by_one = due.was_missed and self._plan.catch_up_all and self._plan.overlap in {"skip", "buffer_one"}
+        done: datetime | None = None
+        for nominal in due.moments:
+            if one_by_one and self._is_busy:
+                self._held = nominal
+                self.until = done or nominal - timedelta(microseconds=1)
+                return
+            self._decide(nominal)
+            done = nominal
+        self.until = due.until
+
+    def _decide(self, nominal: datetime) -> None:
+        overlap = self._plan.overlap
+        if not self._is_busy or overlap == "allow":
+            self._start(nominal)
+        elif overlap == "cancel_other":
+            self._cancel_others()
+            self._start(nominal)
+        elif overlap == "buffer_one" and self.buffered is None:
+            self.buffered = nominal
+        else:
+            self.skipped += 1
+
+    def _start(self, nominal: datetime) -> None:
+        execution = start_tick(self._alias, self._trigger, nominal, self._now)
+        if execution is not None:
+            self.started.append(execution)
+            self._is_busy = True
+
+    def _cancel_others(self) -> None:
+        unfinished = Execution.objects.using(self._alias).filter(completed_at__isnull=True)
+        reason = "Its schedule has started the next one (overlap: cancel_other)."
+        operations.bulk(unfinished.filter(trigger_id=self._trigger.pk), "cancel", reason, by="schedule")
+
+    def look_at(self) -> datetime:
+        """At the next moment; before it, when something waits for the end of an execution."""
+        next_at = self._plan.look_after(self.until, self._now)
+        if (waiting := self.buffered or self._held) is None:
+            return next_at
+        again = self._now + min(max((self._now - waiting) / 10, _SOONEST), _LATEST)
+        return again if self._held else min(next_at, again)
