@@ -11,7 +11,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -19,7 +19,7 @@ from django_workflows import codec, conf
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
 from django_workflows.engine.atomic import store_with
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, is_retryable, transact
 from django_workflows.engine.effects import Invoke, Outcome
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
@@ -198,14 +198,18 @@ class Attempt:
 
 
 def insist(turn: Turn, fn: Callable[[], T]) -> T:
-    """Call what may be done twice until the database answers: an outage is no error of the workflow."""
+    """Call what may be done twice until the database answers: an outage, or a crowd, is no error of the workflow."""
     pause = 0.01
     while True:
         try:
             return fn()
         except (AmbiguousCommit, ConnectionLost):
-            if turn.abandoned:
-                raise Abandoned from None
+            pass
+        except OperationalError as error:
+            if connections[turn.alias].in_atomic_block or not is_retryable(error):
+                raise
+        if turn.abandoned:
+            raise Abandoned
         time.sleep(pause * random.uniform(0.5, 1))
         pause = min(pause * 2, 2.0)
 

@@ -173,6 +173,7 @@ class Fault(enum.Enum):
 
 
 _RETRYABLE = {"40001", "40P01", "55P03", "40000"}
+_LOCKED = ("database is locked", "database table is locked")  # SQLite has no codes
 _CONNECTION_CLASSES = ("08", "57P")
 _VALUE_CLASSES = ("21", "22", "23", "54")
 
@@ -190,12 +191,17 @@ def is_about_values(error: DatabaseError | InterfaceError) -> bool:
     return isinstance(error, DataError | IntegrityError) or sqlstate_of(error).startswith(_VALUE_CLASSES)
 
 
+def is_retryable(error: DatabaseError | InterfaceError) -> bool:
+    """Whether a transaction was rolled back for another's sake, or could not begin."""
+    return sqlstate_of(error) in _RETRYABLE or any(words in str(error) for words in _LOCKED)
+
+
 def fault_of(error: DatabaseError | InterfaceError, *, at_commit: bool, usable: bool) -> Fault:
     """Classify an error; `usable` says whether the connection still is."""
     state = sqlstate_of(error)
     if state == "40003":
         return Fault.AMBIGUOUS
-    if state in _RETRYABLE or "database is locked" in str(error) or "database table is locked" in str(error):
+    if is_retryable(error):
         return Fault.RETRY
     if not usable or isinstance(error, InterfaceError) or state.startswith(_CONNECTION_CLASSES):
         return Fault.AMBIGUOUS if at_commit else Fault.LOST

@@ -1,6 +1,6 @@
 """The promises, proven: crashes at every statement, faults of the database, stale holders, races.
 
-`make test` runs a sample of it that another seed chooses each time, `make proof` runs all; see docs/proofs.md.
+`make test` runs a sample of it that another seed chooses each time, `make proof` runs all; see docs/proof.md.
 
 | module | what it is |
 |---|---|
@@ -10,5 +10,7 @@
 | `nursery` | forks worker processes that meet with accidents |
 | `trials` | one execution from its start to its end, whatever happens to its workers; the verdict on it |
 | `interleaving` | two sessions whose statements take turns as a schedule says |
+| `duels` | what two sessions do to one execution, and what must have come of it |
+| `zombies`, `lates` | late writes and late turns of a holder that has lost its claim |
 | `sampling` | which part of a proof runs |
 """

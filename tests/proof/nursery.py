@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -36,7 +37,6 @@ OPTIONS = WorkerOptions(
     async_slots=10,
     branch_threads=4,
     grace=1.0,
-    until_idle=0.1,
     chores=CHORES,
 )
 
@@ -50,6 +50,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     rate: float = 0.0  # of accidents
     is_alone: bool = False
+    idle: float = 0.1  # it has nothing to do when nothing falls due within so many seconds
     seconds: float = 60.0  # after which it tells where its threads stand, and ends
 
 
@@ -104,7 +105,8 @@ def main() -> None:
     """Fork for each line of orders, and answer when all of its lives are over."""
     logging.getLogger("django_workflows").setLevel(logging.WARNING)
     pump.IDLE_SECONDS = 0.05  # another life begins soon enough
-    pump.LONGEST_PAUSE = 0.1  # the database is not away
+    pump.LONGEST_PAUSE = 0.01  # the database is not away
+    pump.ORPHANS_SECONDS = pump.DISCOVER_SECONDS = 0.2  # what a lost answer has left undone is found soon
     for line in sys.stdin.buffer:
         pids = [_fork(life) for life in msgspec.json.decode(line, type=list[Life])]
         statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
@@ -136,4 +138,5 @@ def _live(life: Life) -> int:
         log = (Path(life.folder) / ACCIDENTS).open("a", buffering=1)
         tap_everything(Accidents(life.seed, life.rate, lambda name: log.write(f"{name}\n")))
     identity = Identity(life.worker, 0, life.is_alone)
-    return WorkerProcess(identity, OPTIONS, SharedMemory(1).slot(0)).run()
+    options = replace(OPTIONS, until_idle=life.idle)
+    return WorkerProcess(identity, options, SharedMemory(1).slot(0)).run()

@@ -47,14 +47,13 @@ class Trial:
         self.deaths += statuses.count(KILLED)
         return KILLED in statuses
 
-    def finish(self, seed: int = 0, rate: float = 0.0) -> None:
+    def finish(self, seed: int = 0, **fate: Any) -> None:
         """Have workers live until everything has ended, with other accidents each time."""
         for number in range(MOST_LIVES):
             if not Execution.objects.unfinished().exists():
                 return
             self.resume_quarantined()
-            fate = self.life(is_alone=self.is_suspect, seed=seed * MOST_LIVES + number, rate=rate)
-            self.live(fate)
+            self.live(self.life(is_alone=self.is_suspect, seed=seed * MOST_LIVES + number, **fate))
         raise AssertionError(f"Stuck: {list(Execution.objects.unfinished().values())}\n{said(self.folder)}")
 
     @property

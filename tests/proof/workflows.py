@@ -29,6 +29,7 @@ PATIENCE = 60.0
 ATTEMPTS = 3
 
 _at_once = Retry(max_attempts=ATTEMPTS, initial_interval=SOON, jitter=0)
+_until_done = Retry(max_attempts=None, initial_interval=SOON, max_interval=SOON)
 
 # steps
 
@@ -47,7 +48,7 @@ async def proof_async_effect(label: str) -> str:
     return label
 
 
-@step(atomic=True)
+@step(atomic=True, retry=_until_done)
 def proof_business(label: str) -> str:
     """An effect in the database itself: nothing there would stop a second row."""
     Group.objects.create(name=f"{current_step().execution_id} {label} {uuid4().hex}")
@@ -255,6 +256,95 @@ CALLS = {
 ROWS = ("three", "quitter", "async business", "short")
 
 
+# small ones, for two sessions at once
+
+
+@workflow
+def proof_receiver(ctx: Context, timeout: float | None = None) -> Any:
+    message = ctx.wait_for_signal("go", timeout=timeout)
+    return message.data if message else "timeout"
+
+
+@workflow
+def proof_subscriber(ctx: Context, number: int) -> Any:
+    message = ctx.wait_for_event("proof.happened", match={"number": number}, lookback="1 hour")
+    return message.data["word"] if message else None
+
+
+@workflow
+def proof_leaf(ctx: Context, number: int) -> int:
+    return number
+
+
+@workflow
+def proof_parent(ctx: Context, count: int) -> list[int]:
+    return ctx.map(proof_leaf, range(count))
+
+
+@workflow
+def proof_founder(ctx: Context) -> None:
+    """Starts children that go on for long."""
+    first, second = ctx.start(proof_sleeper), ctx.start(proof_sleeper)
+    first.result()
+    second.result()
+
+
+@workflow
+def proof_failing(ctx: Context) -> None:
+    raise ValueError("as planned")
+
+
+@workflow
+def proof_renewing(ctx: Context, number: int = 0) -> Any:
+    """Starts over, and waits then."""
+    if number == 0:
+        ctx.continue_as_new(1)
+    return ctx.run(proof_leaf, 1) if number == 0 else proof_receiver.fn(ctx)
+
+
+@step
+def proof_add(label: str) -> str:
+    """An effect in the database without a fence: each call leaves a row."""
+    Group.objects.create(name=f"{label} {uuid4().hex}")
+    return label
+
+
+@workflow
+def proof_adding(ctx: Context, label: str) -> list[str]:
+    return [ctx.do(proof_add, label), ctx.do(proof_business, label)]
+
+
+@workflow
+def proof_writing(ctx: Context, other: str) -> None:
+    """Writes to others before it ends."""
+    ctx.state["phase"] = "writing"
+    ctx.signal(other, "late")
+    ctx.send_event("proof.late")
+    ctx.do(proof_business, "late")
+
+
+# many at once
+
+
 @workflow
 def proof_race(ctx: Context) -> int:
     return ctx.race(lambda ctx: ctx.run(proof_sleeper), lambda ctx: ctx.do(proof_effect, "heir")).index
+
+
+@workflow
+async def proof_async_race(ctx: AsyncContext) -> int:
+    winner = await ctx.race(lambda ctx: ctx.run(proof_sleeper), lambda ctx: ctx.do(proof_async_effect, "heir"))
+    return winner.index
+
+
+@workflow
+def proof_deadline(ctx: Context, number: int, seconds: float, is_event: bool) -> str:
+    """Waits until a deadline, and replays what it came to."""
+    if is_event:
+        message = ctx.wait_for_event("proof.deadline", match={"number": number}, timeout=seconds)
+    else:
+        message = ctx.wait_for_signal("deadline", timeout=seconds)
+    branch = "message" if message else "timeout"
+    ctx.do(proof_effect, branch)
+    ctx.sleep(SOON)
+    return branch
