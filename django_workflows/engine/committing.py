@@ -56,7 +56,11 @@ def store(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> t
     rows, now = lock(cursor, dialect, _touched(writes))
     gone = absent(cursor, dialect, _touched(writes), rows)
     receipts = [judge(write, rows, gone) for write in writes]
-    stored = [write for write, receipt in zip(writes, receipts, strict=True) if receipt.verdict is Verdict.STORED]
+    stored = [
+        write
+        for write, receipt in zip(writes, receipts, strict=True)
+        if receipt.verdict is Verdict.STORED and not receipt.before
+    ]
     if stored:
         _mark_cancelled(stored, rows)
         _store_journal(cursor, dialect, stored, rows)
@@ -115,6 +119,9 @@ def judge(write: Write, rows: dict[UUID, Locked], absent: set[UUID]) -> Receipt:
     if any(id not in rows and id not in absent for id in needed):
         return POSTPONED
     row = rows[write.execution_id]
+    if row.claim == write.claim and write.ending is not None and row.status == _STATUS_AFTER[write.ending.end]:
+        # whoever else changes the status of a running row takes the claim away; so the answer to this commit was lost
+        return Receipt(verdict=Verdict.STORED, inbox=-1, before=True)
     # a cancel that was typed as SQL beats whatever commits after it; a worker carries it out
     if row.claim != write.claim or row.status != Status.RUNNING or row.requested == "cancel":
         return FENCED

@@ -6,6 +6,7 @@ There are no threads here: parallel branches run one after the other, and unwind
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,7 +27,8 @@ from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import Ending, Verdict
 
 LEASE = 3600.0  # nobody extends it; it tells when a process has died in the middle
-MOST_POSTPONEMENTS = 1000
+PATIENCE = 60.0  # seconds for which another transaction may lock an execution that goes on here
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
 
 
 class InlineCommitter:
@@ -36,13 +38,16 @@ class InlineCommitter:
         """Stored with the next flush."""
 
     def flush(self, turn: Turn) -> None:
-        for _ in range(MOST_POSTPONEMENTS):
+        give_up, pause = monotonic() + PATIENCE, SHORTEST_PAUSE
+        while monotonic() < give_up:
             write = turn.take_write()
             if write is None:
                 return
             receipt = store_all(turn.alias, [write], turn.clock.sync)[0]
             if receipt.verdict is Verdict.POSTPONED:
                 turn.put_back(write)
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             turn.receive(write, receipt)
             if receipt.verdict is Verdict.REFUSED:

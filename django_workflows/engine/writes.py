@@ -119,3 +119,4 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     inbox: int = 0
     requested: str = ""
     error: Exception | None = None
+    before: bool = False  # it was stored before, and nobody had been told

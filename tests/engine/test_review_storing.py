@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,10 +14,11 @@ from django.db import connection
 
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, database_now, monotonic
-from django_workflows.engine import watching
+from django_workflows.engine import inline, watching
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.loading import Loaded, load
-from django_workflows.engine.pump import Diet, Pump
+from django_workflows.engine.pump import Pump
+from django_workflows.engine.repertoire import Diet
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
@@ -147,3 +149,71 @@ def test_events_for_waits_of_one_generation_are_not_left_to_the_next() -> None:
     signal.refresh_from_db()
     assert old.consumed_at is not None
     assert signal.consumed_at is None
+
+
+@pytest.mark.parametrize("end", [End.COMPLETE, End.FAIL, End.PAUSE, End.SUSPEND])
+def test_a_turn_that_is_stored_again_after_an_outage_is_told_as_stored(end: End) -> None:
+    """The answer to its commit was lost, and then the database: its receivers must hear of it all the same."""
+    execution = make_execution(Status.RUNNING)
+    turn = _turn(execution)
+    turn.record(turn.new_entry("1", "step", "charge", "succeeded"))
+    turn.set_ending(Ending(end=end, reason="a reason"))
+    write = _taken(turn)
+    first, again = store_all(ALIAS, [write])[0], store_all(ALIAS, [write])[0]
+    assert (first.verdict, again.verdict) == (Verdict.STORED, Verdict.STORED)
+    assert again.before
+    assert execution.steps.count() == 1
+
+
+def test_a_turn_that_somebody_has_taken_over_meanwhile_is_fenced() -> None:
+    execution = make_execution(Status.RUNNING)
+    turn = _turn(execution)
+    turn.set_ending(Ending(end=End.COMPLETE))
+    write = _taken(turn)
+    store_all(ALIAS, [write])
+    Execution.objects.filter(pk=execution.pk).update(claim=execution.claim + 1)
+    assert store_all(ALIAS, [write])[0].verdict is Verdict.FENCED
+
+
+class Full(Silent):
+    """A crew with so many free slots."""
+
+    def __init__(self, plain: int, asynchronous: int) -> None:
+        self._free = plain, asynchronous
+
+    def free(self) -> tuple[int, int]:
+        return self._free
+
+    def execute(self, *args: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("plain", "asynchronous", "free", "busy"),
+    [
+        ((("w", 1),), (("a", 1),), (0, 100), True),
+        ((("w", 1),), (("a", 1),), (1, 0), True),
+        ((("w", 1),), (("a", 1),), (1, 100), False),
+        ((), (("a", 1),), (0, 1), False),
+    ],
+)
+def test_a_worker_is_busy_when_one_colour_has_no_slot_left(
+    plain: Any, asynchronous: Any, free: Any, busy: bool
+) -> None:
+    """Then it tells others of what it has made due: it does not know which colour that is of."""
+    pump = Pump(uuid4(), Diet(queues=(), plain=plain, asynchronous=asynchronous), alias=ALIAS, reporter=Silent())
+    pump.crew = Full(*free)
+    assert pump._is_busy() is busy
+
+
+def test_a_locked_execution_is_waited_for_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EAGER: whoever has locked it needs the processor too."""
+    turn = _turn(make_execution(Status.RUNNING))
+    turn.record(turn.new_entry("1", "step", "charge", "succeeded"))
+    pauses: list[float] = []
+    answers = [*[Receipt(verdict=Verdict.POSTPONED)] * 9, Receipt(verdict=Verdict.STORED)]
+    monkeypatch.setattr(inline, "store_all", lambda *args: [answers.pop(0)])
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    inline.InlineCommitter().flush(turn)
+    assert answers == []
+    assert pauses == sorted(pauses)
+    assert 0 < pauses[0] < pauses[-1] <= inline.LONGEST_PAUSE
