@@ -10,6 +10,8 @@ from django.db.models.signals import post_migrate
 from django_workflows import checks as checks  # registered by being imported
 from django_workflows import client, conf, inspection, operations, services
 from django_workflows.authoring.doors import doors as authoring
+from django_workflows.authoring.registry import registry
+from django_workflows.definitions import stored
 from django_workflows.engine import announcing
 from django_workflows.engine.eager import EagerDriver
 from django_workflows.models import doors as models
@@ -18,6 +20,7 @@ from django_workflows.models import doors as models
 def open_doors(app: AppConfig) -> None:
     """Called once by `apps.ready()`."""
     authoring.client = client.door
+    registry.stored = stored
     models.client = client.door
     models.operations = operations.door
     models.inspection = inspection.door

@@ -22,6 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"engine"}),
     frozenset({"client", "operations", "inspection"}),
     frozenset({"triggers"}),
+    frozenset({"definitions"}),
     frozenset({"services"}),
     frozenset({"api", "admin", "management", "metrics", "checks", "testing", "remote"}),
     frozenset({"urls"}),

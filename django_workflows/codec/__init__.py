@@ -11,7 +11,7 @@
 | `native` | msgspec, configured |
 """
 
-from django_workflows.codec.arguments import bind_arguments, decode_arguments
+from django_workflows.codec.arguments import bind_arguments, call_arguments, decode_arguments
 from django_workflows.codec.errors import encode_exception
 from django_workflows.codec.hints import hint_of
 from django_workflows.codec.matching import canonical, match_hash
@@ -21,6 +21,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
     "bind_arguments",
+    "call_arguments",
     "canonical",
     "decode",
     "decode_arguments",

@@ -158,6 +158,11 @@ def decode_arguments(fn: Callable[..., Any], text: str | bytes, *, skip: int = 0
     return _as_call(signature, values)
 
 
+def call_arguments(fn: Callable[..., Any], values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The `(args, kwargs)` to call `fn` with, from JSON by name. Raises `InvalidInput`."""
+    return _as_call(signature_of(fn), bind_arguments(fn, (), values))
+
+
 class _Misfit(ValueError):
     """A value is not of the type that its parameter declares."""
 

@@ -21,10 +21,12 @@ from django_workflows.engine import claiming, endings, lifecycle, loading
 from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.loops import LoopTurn, task_factory
+from django_workflows.engine.repertoire import stored
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.threads import ThreadTurn
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import Ending, Verdict
+from django_workflows.models import Execution
 
 LEASE = 3600.0  # nobody extends it; it tells when a process has died in the middle
 PATIENCE = 60.0  # seconds for which another transaction may lock an execution that goes on here
@@ -95,15 +97,23 @@ class InlineDriver:
         dialect = dialect_of(connections[self.alias])
         served = [(name, version) for name, version, _ in registry.served()]
         moment = monotonic()
-        claimed = transact(
-            self.alias,
-            lambda cursor: claiming.claim_one(cursor, dialect, id, served, worker=self.worker, lease=LEASE),
-        )
-        if claimed is None:
+        if (claimed := self._claim(id, served) or self._claim(id, self._stored(id, served))) is None:
             return False
         loaded = transact(self.alias, lambda cursor: loading.load(cursor, dialect, [claimed]))[0]
         self._execute(loaded, DatabaseClock(claimed.claimed_at, moment))
         return True
+
+    def _claim(self, id: UUID, served: list[tuple[str, int]]) -> claiming.Claimed | None:
+        dialect = dialect_of(connections[self.alias])
+        return transact(
+            self.alias,
+            lambda cursor: claiming.claim_one(cursor, dialect, id, served, worker=self.worker, lease=LEASE),
+        )
+
+    def _stored(self, id: UUID, served: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """What the execution needs, when that is a stored definition."""
+        pair = Execution.objects.using(self.alias).filter(pk=id).values_list("workflow", "version").first()
+        return [pair] if pair is not None and pair not in served and stored(pair) is not None else []
 
     def _execute(self, loaded: Loaded, clock: DatabaseClock) -> None:
         definition = registry.workflow(loaded.claimed.workflow, loaded.claimed.version)

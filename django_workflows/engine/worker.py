@@ -8,7 +8,7 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,13 +16,13 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import conf
-from django_workflows.authoring.registry import registry
 from django_workflows.clock import database_now, monotonic
 from django_workflows.engine import lifecycle, wakeups
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.crew import TurnCrew
 from django_workflows.engine.listening import Listener
-from django_workflows.engine.pump import Chore, Diet, Pump
+from django_workflows.engine.pump import Chore, Pump
+from django_workflows.engine.repertoire import diet_of
 from django_workflows.engine.shared import Identity, Slot
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending
@@ -47,19 +47,6 @@ class WorkerOptions:
     grace: float
     until_idle: float | None = None
     chores: tuple[Chore, ...] = ()
-
-
-def diet_of(queues: Sequence[str], *, alone: bool = False) -> Diet:
-    """What the code that is loaded here can execute."""
-    served = list(registry.served())
-    return Diet(
-        queues=tuple(queues),
-        plain=tuple((name, version) for name, version, definition in served if not definition.is_async or alone),
-        asynchronous=tuple(
-            (name, version) for name, version, definition in served if definition.is_async and not alone
-        ),
-        alone=alone,
-    )
 
 
 class WorkerProcess:

@@ -11,7 +11,8 @@ import pytest
 from django_workflows.clock import monotonic
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.keeper import Keeper
-from django_workflows.engine.pump import IDLE_SECONDS, Diet, Pump
+from django_workflows.engine.pump import IDLE_SECONDS, Pump
+from django_workflows.engine.repertoire import Diet
 from django_workflows.engine.shared import Identity
 from django_workflows.engine.supervisor import Supervisor, _Child
 from django_workflows.engine.worker import WorkerOptions
