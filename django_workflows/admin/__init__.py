@@ -7,14 +7,16 @@
 | `detail` | what the page shows |
 | `verbs` | pause, resume, cancel, retry and signal: permission, message, audit |
 | `records` | read-only lists: steps, events, signals, workers, versions |
-| `definitions` | workflows and triggers, of which only `enabled` is the operator's |
+| `definitions` | workflows, of which only `enabled` is the operator's |
+| `triggers` | triggers: made, changed, enabled, disabled and fired |
 | `rendering` | badges, payloads and durations as text and HTML |
 | `base` | what all of them share |
 """
 
-from django_workflows.admin.definitions import TriggerAdmin, WorkflowAdmin
+from django_workflows.admin.definitions import WorkflowAdmin
 from django_workflows.admin.executions import ExecutionAdmin
 from django_workflows.admin.records import EventAdmin, SignalAdmin, StepResultAdmin, WorkerAdmin, WorkflowVersionAdmin
+from django_workflows.admin.triggers import TriggerAdmin
 
 __all__ = [
     "EventAdmin",

@@ -1,4 +1,4 @@
-"""Workflows and triggers: what they are comes from the code; whether they are enabled is the operator's."""
+"""Workflows: what they are comes from the code or a definition; whether they are enabled is the operator's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.admin.base import EngineAdmin, payload_field
-from django_workflows.models import Trigger, Workflow
+from django_workflows.models import Workflow
 
 
 class DefinitionAdmin(EngineAdmin):
@@ -55,22 +55,3 @@ class WorkflowAdmin(DefinitionAdmin):
     def executions(self, workflow: Workflow) -> str:
         url = reverse("admin:django_workflows_execution_changelist")
         return format_html('<a href="{}?workflow={}">{}</a>', url, workflow.name, _("show"))
-
-
-@admin.register(Trigger)
-class TriggerAdmin(DefinitionAdmin):
-    list_display = ("workflow", "type", "pattern", "enabled", "last_triggered_at", "trigger_count", "next_at")
-    list_filter = ("type", "enabled")
-    search_fields = ("workflow", "pattern")
-    plain = (
-        "workflow",
-        "type",
-        "pattern",
-        payload_field(Trigger, "config"),
-        "retired_at",
-        "last_triggered_at",
-        "trigger_count",
-        "next_at",
-        "created_at",
-        "updated_at",
-    )
