@@ -12,6 +12,8 @@
 | E008 | several worker processes on SQLite |
 | E009 | `USE_TZ` is off |
 | E010 | the database's driver, or SQLite's library, is too old |
+| E011 | an entry of `WEBHOOK_SECRETS` is neither a text nor a list of texts |
+| E012 | a webhook needs a package that is not installed |
 | W001 | an unknown setting |
 | W002 | SQLite: transactions begin without the write lock |
 | W003 | SQLite: readers and the writer exclude each other (no WAL) |
@@ -19,10 +21,28 @@
 | W005 | SQLite: the database is in memory |
 | W006 | the workers may need more connections than the server has (with `--database`) |
 | W007 | SQLite: WAL was asked for and is not in force (with `--database`) |
+| W008 | a webhook has no secret, so it refuses everything (those made by operators with `--database`) |
+| W009 | a webhook that anybody may call (with `--deploy`; those made by operators with `--database` too) |
+| W010 | a webhook's secret is short (likewise) |
 """
 
 from django_workflows.checks.databases import check_database, check_server
 from django_workflows.checks.names import check_names
 from django_workflows.checks.settings import check_settings
+from django_workflows.checks.webhooks import (
+    check_open_stored_webhooks,
+    check_open_webhooks,
+    check_stored_webhooks,
+    check_webhooks,
+)
 
-__all__ = ["check_database", "check_names", "check_server", "check_settings"]
+__all__ = [
+    "check_database",
+    "check_names",
+    "check_open_stored_webhooks",
+    "check_open_webhooks",
+    "check_server",
+    "check_settings",
+    "check_stored_webhooks",
+    "check_webhooks",
+]

@@ -48,7 +48,8 @@ def _wrong(given: Mapping[Any, Any]) -> Iterator[CheckMessage]:
         value = given[name]
         if not _has_type(value, setting):
             expected = " or ".join(type.__name__ for type in setting.types)
-            yield _error(name, f"is {value!r:.100}, a {type(value).__name__}; it must be {expected}", setting, "E002")
+            shown = "not shown" if "SECRET" in name else f"{value!r:.100}"
+            yield _error(name, f"is {shown}, a {type(value).__name__}; it must be {expected}", setting, "E002")
         elif setting.minimum is not None and not (value >= setting.minimum and math.isfinite(value)):
             yield _error(name, f"is {value!r}; it must be at least {setting.minimum:g}", setting, "E003")
         elif isinstance(value, str) and (problem := problem_with(value)) is not None:
