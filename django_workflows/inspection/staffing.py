@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Count
 
 from django_workflows import conf
+from django_workflows.inspection.stored import actions_of
 from django_workflows.inspection.surroundings import gone_after
 from django_workflows.inspection.symptoms import Patient
 from django_workflows.models import Status, Worker
@@ -25,6 +26,7 @@ class Demand:
     workflow: str
     version: int
     count: int
+    actions: frozenset[str] | None = None  # of a stored definition: the steps that it calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,13 @@ class Staff:
 
     served: frozenset[tuple[str, str, int]]
     queues: frozenset[str]
+    known: tuple[tuple[frozenset[str], frozenset[str]], ...] = ()  # of each worker: its queues, names that it knows
 
     def serves(self, demand: Demand) -> bool:
-        places = (demand.queue, EVERY_QUEUE)
+        """Whether somebody has its code; of a stored definition, all steps that it calls."""
+        places = {demand.queue, EVERY_QUEUE}
+        if demand.actions is not None:
+            return any(places & queues and demand.actions <= names for queues, names in self.known)
         return any((queue, demand.workflow, demand.version) in self.served for queue in places)
 
     def serves_queue(self, queue: str) -> bool:
@@ -53,7 +59,8 @@ def staff(patient: Patient) -> Staff:
         for workflow, versions in worker.workflows.items()
         for version in _versions(versions)
     }
-    return Staff(frozenset(served), frozenset(queue for worker in alive for queue in _queues(worker)))
+    known = tuple((frozenset(_queues(worker)), frozenset(worker.workflows)) for worker in alive)
+    return Staff(frozenset(served), frozenset(queue for worker in alive for queue in _queues(worker)), known)
 
 
 def _queues(worker: Worker) -> list[str]:
@@ -71,7 +78,9 @@ def demands(patient: Patient) -> list[Demand]:
         status__in=(Status.PENDING, Status.WAITING, Status.RUNNING, Status.ROLLING_BACK)
     )
     groups = waiting.order_by("queue", "workflow", "version").values("queue", "workflow", "version")
-    return [Demand(**group) for group in groups.annotate(count=Count("pk"))]
+    found = [Demand(**group) for group in groups.annotate(count=Count("pk"))]
+    needed = actions_of((demand.workflow, demand.version) for demand in found)
+    return [replace(demand, actions=needed.get((demand.workflow, demand.version))) for demand in found]
 
 
 def example(patient: Patient, demand: Demand) -> UUID | None:

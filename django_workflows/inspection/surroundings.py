@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -11,6 +11,7 @@ from django.db.models import Count, F, Window
 from django.db.models.functions import RowNumber
 
 from django_workflows import clock, conf
+from django_workflows.inspection.stored import Pair, actions_of
 from django_workflows.models import OPEN_STEPS, Execution, Status, StepResult, Worker
 
 # A worker that has not been seen for so many leases is taken for gone.
@@ -34,12 +35,18 @@ class Surroundings:
     now: datetime
     steps: dict[UUID, OpenSteps] = field(default_factory=dict)
     workers: Sequence[Worker] = ()
+    actions: Mapping[Pair, frozenset[str]] = field(default_factory=dict)  # of stored definitions, what they call
     reveal: bool = True
 
 
 def look_around(executions: Sequence[Execution], steps: dict[UUID, OpenSteps], *, reveal: bool = True) -> Surroundings:
-    """What is needed to explain these executions, in at most two queries."""
-    return Surroundings(now=clock.database_now(), steps=steps, workers=_workers(executions), reveal=reveal)
+    """What is needed to explain these executions, in a few queries however many they are."""
+    workers = _workers(executions)
+    known = {name for worker in workers for name in worker.workflows}
+    others = {(one.workflow, one.version) for one in executions if one.workflow not in known} if workers else set()
+    return Surroundings(
+        now=clock.database_now(), steps=steps, workers=workers, actions=actions_of(others), reveal=reveal
+    )
 
 
 def first_of(execution: Execution, steps: Iterable[StepResult]) -> dict[UUID, OpenSteps]:

@@ -103,9 +103,12 @@ def _nobody(execution: Execution, around: Surroundings) -> str:
     """Whether it could be taken at all."""
     if not around.workers:
         return _("due, but no worker is there")
-    here = [worker for worker in around.workers if execution.queue in (worker.queues or ())]
+    here = [worker for worker in around.workers if not worker.queues or execution.queue in worker.queues]
     if not here:
         return _("no worker serves the queue %(queue)s") % {"queue": execution.queue}
+    needed = around.actions.get((execution.workflow, execution.version))
+    if needed is not None and any(needed <= set(worker.workflows) for worker in here):
+        return ""
     if not any(_serves(worker, execution) for worker in here):
         return _("nobody serves version %(version)s of %(workflow)s") % {
             "version": execution.version,
