@@ -25,6 +25,7 @@ GRAMMAR = (
     "last Friday), ?. Or one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually."
 )
 
+_MAX_LENGTH = 200
 _ALIASES = {
     "@HOURLY": "0 * * * *",
     "@DAILY": "0 0 * * *",
@@ -105,6 +106,8 @@ class Cron:
 
 def parse_cron(text: str) -> Cron:
     """Raises `InvalidExpression` for what is no cron expression. One whose day never comes is none the less."""
+    if len(text) > _MAX_LENGTH:
+        raise InvalidExpression(text, f"it is longer than {_MAX_LENGTH} characters", GRAMMAR)
     return _parse(" ".join(text.split()))
 
 
