@@ -45,7 +45,7 @@ clean:
 	rm -rf $(VENV) .bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[admin,postgres,cockroachdb]'
+	$(PIP) --editable '.[admin,postgres,cockroachdb,openapi]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

@@ -62,8 +62,9 @@ DEFAULTS: dict[str, Setting] = {
     "API_MAX_BATCH": Setting(100, (int,), 1, "Most events of one POST, and most calls of one JSON-RPC batch."),
     "API_MAX_WAIT": Setting(30.0, _number, 0, "Longest `wait` in seconds that a caller may ask for with a result."),
     "API_MAX_STREAMS": Setting(
-        100, (int,), 0, "Streams and waiting results that one web process serves at once; each has a thread under WSGI."
+        1000, (int,), 0, "Streams and waiting results that one web process serves at once under ASGI."
     ),
+    "API_MAX_SYNC_STREAMS": Setting(4, (int,), 0, "The same under WSGI, where each holds a thread."),
     "API_STREAM_SECONDS": Setting(
         300.0, _number, 1, "Seconds after which a stream ends; its reader comes back by itself and misses nothing."
     ),
@@ -220,8 +221,13 @@ def api_max_wait() -> float:
 
 
 def api_max_streams() -> int:
-    """Streams and waiting results of one web process."""
+    """Streams and waiting results of one web process under ASGI."""
     return int(get("API_MAX_STREAMS"))
+
+
+def api_max_sync_streams() -> int:
+    """Streams and waiting results of one web process under WSGI, where each holds a thread."""
+    return int(get("API_MAX_SYNC_STREAMS"))
 
 
 def api_stream_seconds() -> float:

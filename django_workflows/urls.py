@@ -9,7 +9,17 @@ from django.urls.converters import StringConverter, register_converter
 
 from django_workflows.api import webhooks
 from django_workflows.api.base import ApiView
-from django_workflows.api.views import events, executions, metrics, root, triggers, workflows
+from django_workflows.api.views import (
+    documentation,
+    events,
+    executions,
+    metrics,
+    root,
+    rpc,
+    triggers,
+    waiting,
+    workflows,
+)
 
 app_name = "django_workflows"
 
@@ -38,11 +48,16 @@ ROUTES: tuple[tuple[str, str, type[ApiView]], ...] = (
     ("history", "executions/<str:id>/history", executions.History),
     ("steps", "executions/<str:id>/steps", executions.Steps),
     ("timeline", "executions/<str:id>/timeline", executions.Timeline),
+    ("stream", "executions/<str:id>/stream", waiting.Stream),
+    ("result", "executions/<str:id>/result", waiting.Result),
     ("events", "events", events.Events),
     ("triggers", "triggers", triggers.Triggers),
     ("trigger", "triggers/<str:id>", triggers.Trigger),
     ("fire", "triggers/<str:id>/fire", triggers.Fire),
     ("metrics", "metrics", metrics.Metrics),
+    ("rpc", "rpc", rpc.Rpc),
+    ("openapi", "openapi.json", documentation.OpenApi),
+    ("docs", "docs", documentation.Docs),
 )
 
 

@@ -7,6 +7,7 @@ Everything django-workflows needs stands in `INSTALLED_APPS` and, for SQLite, in
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import django
@@ -25,6 +26,7 @@ INSTALLED_APPS = [
     "django_workflows",
     *[f"testproject.{app}" for app in EXAMPLE_APPS if (BASE_DIR / "testproject" / app / "apps.py").exists()],
     "rest_framework",
+    *(["drf_spectacular_sidecar"] if find_spec("drf_spectacular_sidecar") else []),  # the extra `openapi`
     "admin_interface",
     "colorfield",
     "django.contrib.admin",

@@ -31,6 +31,11 @@ class Access:
     def __init__(self, user: Any) -> None:
         self.user = user
 
+    @property
+    def alias(self) -> str:
+        """The engine's database."""
+        return conf.database()
+
     def may(self, codename: str, row: Model | None = None) -> bool:
         """Whether the user has the permission, for all rows or for this one."""
         name = f"{Execution._meta.app_label}.{codename}"

@@ -12,6 +12,7 @@ INSTALLED = importlib.util.find_spec("drf_spectacular") is not None
 
 if INSTALLED:
     from drf_spectacular.openapi import AutoSchema
+    from drf_spectacular.types import OpenApiTypes
     from drf_spectacular.utils import (
         OpenApiExample,
         OpenApiParameter,
@@ -68,11 +69,11 @@ def describe(
     if not INSTALLED:
         return _unchanged
     first = next(iter(answers))
-    return extend_schema(
+    decorate: Callable[[Any], Any] = extend_schema(
         operation_id=id,
         summary=summary,
         tags=[tag],
-        request=body,
+        request={"application/json": body} if isinstance(body, dict) else body,
         parameters=[*query, *([_KEY] if key else [])],
         responses={**answers, **{(code, PROBLEM_TYPE): _problem(code) for code in problems}},
         examples=[
@@ -92,11 +93,21 @@ def describe(
         ],
     )
 
+    def description(method: F) -> F:
+        # else it would extend the project's DEFAULT_SCHEMA_CLASS, which may be another generator's
+        method.kwargs = {"schema": AutoSchema}  # type: ignore[attr-defined]  # where drf-spectacular looks for it
+        described: F = decorate(method)
+        return described
+
+    return description
+
 
 def either(name: str, *shapes: Any) -> Any:
     """One shape or another."""
     return (
-        PolymorphicProxySerializer(component_name=name, serializers=[*shapes], resource_type_field_name=None)
+        PolymorphicProxySerializer(
+            component_name=name, serializers=[*shapes], resource_type_field_name=None, many=False
+        )
         if INSTALLED
         else None
     )
@@ -107,8 +118,29 @@ def described_answer(description: str, shape: Any = None) -> Any:
     return OpenApiResponse(response=shape, description=description) if INSTALLED else None
 
 
+def postprocess(document: dict[str, Any]) -> dict[str, Any]:
+    """What the generator cannot be told: how problems look, and that nothing unknown is taken."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name, schema in schemas.items():
+        if name.endswith("Request") and schema.get("type") == "object":
+            schema.setdefault("additionalProperties", False)
+    _tidy(document)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    return document
+
+
+def _tidy(node: Any) -> None:
+    """Take out what only the generator needs, and types that are named twice."""
+    if isinstance(node, dict):
+        node.pop("x-spec-enum-id", None)
+        if isinstance(types := node.get("type"), list):
+            node["type"] = list(dict.fromkeys(types))
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _tidy(inner)
+
+
 def _problem(code: int) -> Any:
-    return OpenApiResponse(response=PROBLEM_SCHEMA, description=PROBLEMS[code])
+    return OpenApiResponse(response={"$ref": "#/components/schemas/Problem"}, description=PROBLEMS[code])
 
 
 def _unchanged(thing: F) -> F:
@@ -141,3 +173,9 @@ if INSTALLED:
         OpenApiParameter.HEADER,
         description="The same key again answers with what the first request made, and makes nothing.",
     )
+    TEXT: Any = OpenApiTypes.STR
+    LAST_EVENT_ID: Any = OpenApiParameter(
+        "Last-Event-ID", str, OpenApiParameter.HEADER, description="The id of the last event that was read."
+    )
+else:
+    TEXT = LAST_EVENT_ID = None

@@ -18,6 +18,7 @@ from django_workflows.authoring.names import KEY_LENGTH, problem_with
 from django_workflows.exceptions import PayloadError
 
 KEY_HEADER = "Idempotency-Key"
+KEY_MEMBER = "idempotency_key"  # the same as a member of a document
 
 
 class JsonParser(BaseParser):

@@ -43,7 +43,7 @@ def get_workflow(access: Access, name: str) -> dict[str, Any]:
     return _document(find(access, name, "view_workflow"))
 
 
-def change_workflow(access: Access, name: str, body: Any) -> dict[str, Any]:
+def switch(access: Access, name: str, body: Any) -> dict[str, Any]:
     """Switch a workflow on or off."""
     said = checked(WorkflowChange, body)
     workflow = find(access, name, "change_workflow")

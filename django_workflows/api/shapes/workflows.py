@@ -27,6 +27,17 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
+# The format has its own page and its own errors, by path.
+DEFINITION: dict[str, Any] = {"type": "object", "additionalProperties": {}}
+DEFINITION_EXAMPLE: dict[str, Any] = {
+    "name": "onboarding",
+    "steps": [
+        {"id": "create", "action": "crm.create_user", "input": {"email": "$.input.email"}},
+        {"id": "pause", "sleep": "5 minutes"},
+    ],
+}
+
+
 @schema_of({"type": "array", "items": {"type": "string"}})
 class Texts(fields.AnyJson):
     """A list of texts."""

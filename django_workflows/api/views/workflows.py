@@ -7,7 +7,7 @@ from typing import ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_workflows.api.acts import starting
+from django_workflows.api.acts import definitions, starting
 from django_workflows.api.acts import workflows as acts
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import describe
@@ -22,7 +22,7 @@ TAG = "workflows"
 class Workflows(ApiView):
     """The workflows."""
 
-    requires: ClassVar = {"GET": ("view_workflow",)}
+    requires: ClassVar = {"GET": ("view_workflow",), "POST": ("add_workflow",)}
 
     @describe(
         "listWorkflows",
@@ -34,6 +34,20 @@ class Workflows(ApiView):
     )
     def get(self, request: Request) -> Response:
         return self.page(acts.list_workflows(self.access, request.query_params))
+
+    @describe(
+        "createWorkflow",
+        "Create a workflow from a definition",
+        tag=TAG,
+        answers={201: shapes.WorkflowDocument, 200: shapes.WorkflowDocument},
+        body=shapes.DEFINITION,
+        examples={"Two steps": shapes.DEFINITION_EXAMPLE},
+        problems=(400, 401, 403, 409, 413, 415),
+        key=True,
+    )
+    def post(self, request: Request) -> Response:
+        document, is_new = definitions.create(self.access, request.data, idempotency_key(request))
+        return Response(document, status=201 if is_new else 200)
 
 
 class Workflow(ApiView):
@@ -51,16 +65,39 @@ class Workflow(ApiView):
         return Response(acts.get_workflow(self.access, name))
 
     @describe(
-        "changeWorkflow",
-        "Switch a workflow on or off",
+        "replaceWorkflow",
+        "Save another version of a definition; executions keep theirs",
         tag=TAG,
         answers={200: shapes.WorkflowDocument},
-        body=acts.WorkflowChange,
-        examples={"Off": {"enabled": False}},
-        problems=(400, 401, 403, 404, 413, 415),
+        body=shapes.DEFINITION,
+        examples={"Two steps": shapes.DEFINITION_EXAMPLE},
+        problems=(400, 401, 403, 404, 409, 413, 415),
+    )
+    def put(self, request: Request, name: str) -> Response:
+        return Response(definitions.replace(self.access, name, request.data))
+
+    @describe(
+        "changeWorkflow",
+        "Switch a workflow on or off, or change members of its definition (null removes one)",
+        tag=TAG,
+        answers={200: shapes.WorkflowDocument},
+        body=shapes.DEFINITION,
+        examples={"Off": {"enabled": False}, "Another timeout": {"timeout": "2 days"}},
+        problems=(400, 401, 403, 404, 409, 413, 415),
     )
     def patch(self, request: Request, name: str) -> Response:
-        return Response(acts.change_workflow(self.access, name, request.data))
+        return Response(definitions.change(self.access, name, request.data))
+
+    @describe(
+        "deleteWorkflow",
+        "Remove a workflow that is a definition; its executions stay",
+        tag=TAG,
+        answers={204: None},
+        problems=(401, 403, 404, 409),
+    )
+    def delete(self, request: Request, name: str) -> Response:
+        definitions.remove(self.access, name)
+        return Response(status=204)
 
 
 class Versions(ApiView):
