@@ -61,6 +61,11 @@ if not os.environ.get("SAMPLE_IS_OLD"):
         """What only new code knows."""
         return ctx.do(sample_note, label)
 
+    @step
+    def sample_new_note(label: str) -> str:
+        """The same, of steps: for definitions that call it."""
+        return sample_note(label)
+
 
 # side by side
 
