@@ -20,7 +20,7 @@ SECRET_KEY = "for-demonstration-only"
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
 
-EXAMPLE_APPS = ["shop", "billing", "servers", "newsletter"]
+EXAMPLE_APPS = ["shop", "billing", "servers", "newsletter", "github"]
 
 INSTALLED_APPS = [
     "django_workflows",
@@ -66,6 +66,9 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": to_settings(os.environ.get("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+# A secret of one's own comes from the environment; this one is for the demo, whose signed deliveries know it.
+WORKFLOWS = {"WEBHOOK_SECRETS": {"GITHUB": [os.environ.get("GITHUB_WEBHOOK_SECRET", "for-demonstration-only")]}}
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
