@@ -11,7 +11,7 @@ from django_workflows.authoring.triggers import TriggerDefinition, checked
 from django_workflows.definitions import schemas
 from django_workflows.definitions.fields import Fields, Problems, problem_with_duration
 from django_workflows.definitions.shapes import ActionStep, ChildStep, Definition, EventStep, SleepStep, Step
-from django_workflows.exceptions import InvalidDefinition, InvalidTrigger, PayloadError
+from django_workflows.exceptions import InvalidDefinition, InvalidTrigger, PayloadError, PayloadTooLarge
 from django_workflows.expressions.conditions import parse_condition
 from django_workflows.expressions.paths import is_reference
 
@@ -33,6 +33,7 @@ _KINDS = {
 }
 _STEP_KEYS = _EVERY_STEP | _KINDS.keys() | set().union(*_KINDS.values())
 _ID = re.compile(r"[^\W\d][\w-]{0,99}")
+_TOO_LARGE = f"A definition has at most {MOST_BYTES // 1024} KiB; split it into child workflows."
 _ROLLBACK = "Rollbacks are not there yet: leave it out, and undo things in steps of your own (`when`)."
 
 
@@ -44,6 +45,8 @@ def read(document: Any) -> Definition:
         problems.raise_if_any()
     try:
         codec.encode(document, max_bytes=MOST_BYTES)
+    except PayloadTooLarge:
+        raise InvalidDefinition({"": [_TOO_LARGE]}) from None
     except PayloadError as error:
         raise InvalidDefinition({"": [str(error)]}) from None
     fields = Fields(document, "", problems)
