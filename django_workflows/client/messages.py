@@ -65,11 +65,25 @@ def send_event(
     headers: Mapping[str, Any] | None = None,
     deliver_at: datetime | None = None,
 ) -> Event:
-    """Publish an event, in the caller's transaction; workers hand it to all who wait for it, from `deliver_at` on.
+    """Publish an event, in the caller's transaction; from `deliver_at` on, workers hand it to all who wait for it and
+    start what it triggers.
 
     The same `id` within `WORKFLOWS["EVENT_WINDOW"]` is a no-op that gives back the first event. Raises `InvalidInput`
     and `PayloadError`.
     """
+    return publish_or_get(name, data, id=id, source=source, headers=headers, deliver_at=deliver_at)[0]
+
+
+def publish_or_get(
+    name: str,
+    data: Any = None,
+    *,
+    id: str | None = None,
+    source: str = "",
+    headers: Mapping[str, Any] | None = None,
+    deliver_at: datetime | None = None,
+) -> tuple[Event, bool]:
+    """`send_event()`, and whether the event is a new one; without an id it always is."""
     publishing = Publishing(
         name=check_input_name("name", name),
         data=_encode(data),
@@ -82,9 +96,9 @@ def send_event(
         event = write(publishing.alias, publishing.publish, publishing.read_back, one_statement=True)
         if event is not None:
             announce(publishing.alias, [ANY_QUEUE], event=event.id)
-            return event
+            return event, True
         if (known := publishing.known()) is not None:
-            return known
+            return known, known.pk == publishing.id
         publishing.forget_old_id()
     raise AssertionError("unreachable: an id is either taken or free")
 

@@ -20,6 +20,12 @@ ADD = reverse("admin:django_workflows_trigger_add")
 PERMISSIONS = ("add_trigger", "change_trigger", "delete_trigger", "start_execution")
 
 
+@pytest.fixture(autouse=True)
+def _none_of_the_examples(db: None) -> None:
+    """The example apps declare triggers, which `migrate` writes."""
+    Trigger.objects.all().delete()
+
+
 @workflow
 def admin_order(ctx: Context, order: int = 0) -> int:
     return order

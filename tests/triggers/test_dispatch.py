@@ -21,6 +21,12 @@ from tests.triggers.common import failures, inputs, listen
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def _none_of_the_examples(db: None) -> None:
+    """The example apps declare triggers, which `migrate` writes."""
+    Trigger.objects.all().delete()
+
+
 @workflow
 def trig_order(ctx: Context, order: int, note: str = "") -> int:
     return order

@@ -18,6 +18,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
+def _none_of_the_examples(db: None) -> None:
+    """The example apps declare triggers, which `migrate` writes."""
+    Trigger.objects.all().delete()
+
+
+@pytest.fixture(autouse=True)
 def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """A registry of its own, by name: what the code declares now."""
     known: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""`manage.py workflows list|show|start|signal|pause|resume|cancel|retry`: executions for people in a terminal."""
+"""`manage.py workflows …`: executions, workflows and triggers for people in a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_workflows.exceptions import WorkflowsError
-from django_workflows.management import listing, showing, starting, steering
+from django_workflows.management import listing, showing, starting, steering, switching, triggers
 from django_workflows.management.output import Output
 
 
@@ -35,11 +35,16 @@ SUBCOMMANDS = {
     "resume": _verb("resume", "Let paused executions go on."),
     "cancel": _verb("cancel", "End executions and their children."),
     "retry": _verb("retry", "Let failed executions go on from the step that failed."),
+    "enable": Subcommand("Let workflows be started.", switching.add_arguments, partial(switching.switch, True)),
+    "disable": Subcommand(
+        "Let nothing start these workflows.", switching.add_arguments, partial(switching.switch, False)
+    ),
+    "triggers": Subcommand("What starts workflows from outside.", triggers.add_arguments, triggers.handle),
 }
 
 
 class Command(BaseCommand):
-    help = "Shows, starts and steers executions of workflows."
+    help = "Shows, starts and steers executions of workflows, and what starts them."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
