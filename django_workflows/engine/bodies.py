@@ -11,26 +11,22 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import OperationalError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec, conf
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
+from django_workflows.engine import transactions
 from django_workflows.engine.atomic import store_with
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, is_retryable, transact
 from django_workflows.engine.effects import Invoke, Outcome
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.turn import Turn
-from django_workflows.exceptions import Abandoned, ControlFlow, StepTimeout, WorkflowsError
+from django_workflows.exceptions import Abandoned, ControlFlow, StepTimeout
 
 T = TypeVar("T")
-
-
-class OpenTransaction(WorkflowsError):
-    """A transaction was left open; it was rolled back. Use `transaction.atomic()`, or `@step(atomic=True)`."""
 
 
 # What ends the process, or unwinds the workflow, is no failure of a step.
@@ -50,18 +46,18 @@ def call_sync(
     `may_commit` is asked before a transactional step commits; a body whose time is up may not.
     """
     token = entered.set(effect.current)
-    before = open_transactions() if before is None else before
+    before = transactions.open_now() if before is None else before
     try:
         if effect.step.options.atomic:
             return _call_atomic(turn, effect, may_commit)
         value = _function_of(effect)(*effect.args, **effect.kwargs)
-        close_what_was_left_open(before)
+        transactions.close_left_open(before)
         return outcome(effect, value)
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        roll_back_what_was_left_open(before)
-        renew_connections()
+        transactions.roll_back_left_open(before)
+        transactions.renew_connections()
         return Outcome(error=error)
     finally:
         entered.reset(token)
@@ -232,53 +228,3 @@ def in_context(fn: Callable[[], Any]) -> Callable[[], Any]:
     """`fn` with the caller's context variables, for another thread."""
     context = copy_context()
     return lambda: context.run(fn)
-
-
-def open_transactions() -> dict[str, int]:
-    """How deep each connection of this thread stands in transactions."""
-    return {
-        connection.alias: len(connection.savepoint_ids) + connection.in_atomic_block
-        for connection in connections.all(initialized_only=True)
-        if connection.in_atomic_block
-    }
-
-
-def close_what_was_left_open(before: dict[str, int]) -> None:
-    """Roll back what user code left open, and say so. Raises `OpenTransaction`."""
-    if left := roll_back_what_was_left_open(before):
-        raise OpenTransaction(f"{OpenTransaction.__doc__} Connection: {', '.join(left)}.")
-
-
-def roll_back_what_was_left_open(before: dict[str, int]) -> list[str]:
-    """The aliases of connections that stood deeper in transactions than before; they are closed."""
-    left = []
-    for connection in connections.all(initialized_only=True):
-        depth = len(connection.savepoint_ids) + connection.in_atomic_block
-        forgot_autocommit = (
-            connection.connection is not None and not connection.autocommit and not connection.in_atomic_block
-        )
-        if depth > before.get(connection.alias, 0) or forgot_autocommit:
-            connection.in_atomic_block = False
-            connection.close()
-            left.append(connection.alias)
-    return left
-
-
-def renew_connections() -> None:
-    """Close connections that broke, so that the next use opens new ones."""
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block or connection.connection is None:
-            continue
-        if connection.errors_occurred and not _answers(connection):
-            connection.close()
-        connection.errors_occurred = False
-
-
-def _answers(connection: BaseDatabaseWrapper) -> bool:
-    """Django's own `is_usable()` believes every connection to SQLite."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except (DatabaseError, InterfaceError):
-        return False
-    return True

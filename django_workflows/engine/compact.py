@@ -51,7 +51,7 @@ WITH held AS MATERIALIZED (
         completed_at = GREATEST(mine.completed_at, {now}), claimed_by = NULL, updated_at = {now}, crashes = 0
     FROM mine WHERE e.id = mine.id AND mine.status IS NOT NULL
 )
-SELECT id, claim, status, requested, inbox, {now} FROM held
+SELECT id, claim, status, requested, inbox, CASE WHEN row_number() OVER () = 1 THEN {now} END FROM held
 """
 
 _STATUS_AFTER = {End.COMPLETE: Status.COMPLETED.value, End.FAIL: Status.FAILED.value}

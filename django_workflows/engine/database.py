@@ -41,6 +41,7 @@ psycopg: Any = import_module("psycopg") if find_spec("psycopg") else None
 T = TypeVar("T")
 
 MAX_TRIES = 30
+KEPT_AFTER = 3  # executions of a statement on one connection, after which its plan is kept
 
 _JSON = msgspec.json.Encoder()
 
@@ -238,6 +239,23 @@ def open_cursor(alias: str) -> CursorWrapper:
     ):
         cursor.cursor = psycopg.Cursor(raw)  # inside Django's wrapper, so that hooks still see every statement
     return cursor
+
+
+def keep_plans(alias: str) -> None:
+    """Have the server keep the plans of the few statements that this connection repeats: planning costs it more than
+    doing what they say. By index, always: a plan made while a table was small must do when it has grown.
+
+    Not through a pooler, which may hand every statement to another session. It tells clients of a process of its own.
+    """
+    connection = connections[alias]
+    raw = connection.connection
+    if connection.vendor != "postgresql" or psycopg is None or not isinstance(raw, psycopg.Connection):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        if cursor.fetchone()[0] == raw.info.backend_pid:
+            cursor.execute("SET enable_seqscan = off")
+            raw.prepare_threshold = KEPT_AFTER
 
 
 def single(alias: str, work: Callable[[CursorWrapper], T]) -> T:

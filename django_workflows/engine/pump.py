@@ -23,7 +23,7 @@ from django_workflows import conf
 from django_workflows.clock import DatabaseClock, database_now, monotonic
 from django_workflows.engine import claiming, loading
 from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Peek
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, single
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, keep_plans, single
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.repertoire import Diet, Repertoire
 from django_workflows.engine.storing import store_all
@@ -43,7 +43,7 @@ ORPHANS_SECONDS = 5.0  # a worker looks this often for claims of its own that no
 DISCOVER_SECONDS = 2.0  # a worker of all queues looks this often for new ones
 IDLE_SECONDS = 0.2  # a drain ends when nothing has been due for so long
 GATHER_SECONDS = 0.002  # a commit waits so long for those who went on with the last one: they share its cost
-CLAIM_SECONDS = 0.005  # while most slots are taken, claim only so often: a claim costs as much as a commit
+CLAIM_SECONDS = 0.010  # while most slots are taken, claim only so often: a claim costs as much as a commit
 PEEK_SECONDS = 0.050  # while claims find work, look this often for a higher priority
 
 
@@ -176,6 +176,7 @@ class Pump:
 
     def _read_clock(self) -> None:
         connections[self.alias].ensure_connection()  # not to count the time that it takes
+        keep_plans(self.alias)
         moment = monotonic()
         self.clock = DatabaseClock(database_now(self.alias), moment)
 

@@ -7,6 +7,7 @@ there in well under a second.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -67,6 +68,8 @@ class Supervisor:
         """The exit status: 0, or that of a worker which could not go on."""
         for number in SIGNALS:
             signal.signal(number, self._on_signal)
+        gc.collect()
+        gc.freeze()  # what is loaded now stays for good: no worker need go through it again and again
         self._replace()
         while not self._is_finished():
             self._obey()

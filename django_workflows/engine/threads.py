@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import ChildHandle, Context
-from django_workflows.engine import bodies, effects, endings
+from django_workflows.engine import bodies, effects, endings, transactions
 from django_workflows.engine.branching import Failure
 from django_workflows.engine.journal import Entry, Scope, branch_prefix
 from django_workflows.engine.loading import Unread
@@ -44,7 +44,7 @@ class Lane:
     def __init__(self, scope: Scope, *, inline: bool) -> None:
         self.scope, self.inline = scope, inline
         self.thread = threading.get_ident()
-        self.transactions = bodies.open_transactions()  # in EAGER and in tests there may be some around it all
+        self.transactions = transactions.open_now()  # in EAGER and in tests there may be some around it all
         self.in_body = self.parked = False
 
 
@@ -70,7 +70,7 @@ class ThreadTurn(Turn):
             args, kwargs = endings.arguments_of(self)
             lane = Lane(Scope(), inline=False)
             value = self.definition.fn(self.context(lane), *args, **kwargs)
-            bodies.close_what_was_left_open(lane.transactions)
+            transactions.close_left_open(lane.transactions)
             return endings.after_return(self, value)
         except NonDeterminism as mismatch:
             self.mismatch = self.mismatch or mismatch
@@ -129,7 +129,7 @@ class ThreadTurn(Turn):
         if self.unwinding or lane.parked or self._is_closed(lane):
             self._count_swallowed()
             raise Abandoned if self.abandoned else Parked
-        if bodies.open_transactions() != lane.transactions:
+        if transactions.open_now() != lane.transactions:
             raise ContextMisuse(
                 "ctx cannot be used inside a transaction, which would hold together nothing that it does. Write to "
                 "the database in steps: @step(atomic=True) is a transaction with its result."
@@ -313,7 +313,7 @@ class ThreadTurn(Turn):
             if isinstance(branch, ChildHandle):
                 return self.perform(inner, commands.WaitForChild("", branch._key))
             value = _plain(branch(self.context(inner)))
-            bodies.close_what_was_left_open(inner.transactions)
+            transactions.close_left_open(inner.transactions)
             return value
         except bodies.NOT_FAILURES:
             self.fall_back()

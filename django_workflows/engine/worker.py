@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import select
@@ -34,6 +35,7 @@ BEAT_SECONDS = 0.2
 ROW_SECONDS = 10.0
 KEPT = timedelta(days=1)  # rows of workers that are gone
 EXIT_ASKED_BY_USER_CODE = 3
+YOUNG_OBJECTS = 10_000  # made since the last look for garbage: turns make many, and nearly all die by themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class WorkerProcess:
 
     def run(self) -> int:
         """Work until stopped, or drained."""
+        gc.set_threshold(YOUNG_OBJECTS)
         self._start_thread(self._beat)
         self._start_thread(self._watch_orders)
         listener = self._listen()
