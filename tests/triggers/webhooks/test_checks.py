@@ -19,6 +19,7 @@ from django_workflows.checks import (
     check_webhooks,
     webhooks,
 )
+from django_workflows.models import Trigger
 from django_workflows.triggers.webhooks import schemes
 from tests.triggers.webhooks.conftest import Hook
 
@@ -104,6 +105,7 @@ def test_a_secret_of_the_wrong_type_is_not_shown(settings: Settings) -> None:
 
 @pytest.mark.django_db
 def test_webhooks_of_operators_are_told_of_with_the_database(hook: Hook, code: Registry) -> None:
+    Trigger.objects.all().delete()  # those of the example apps
     hook("github", secret="MISSING")
     hook("none", path="open")
     disabled = hook("none", path="disabled")
