@@ -19,7 +19,7 @@ from django_workflows.api.shapes.executions import document
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.doors import StartOptions
 from django_workflows.client.plans import make_plan
-from django_workflows.exceptions import InvalidInput, UnknownWorkflow
+from django_workflows.exceptions import InvalidInput, KeyConflict, UnknownWorkflow
 from django_workflows.models import Execution, Workflow
 
 
@@ -54,8 +54,11 @@ def start(access: Access, name: str, body: Any, key: str | None) -> tuple[dict[s
         execution, is_new = client.start_or_get(definition, **input)
     except InvalidInput as error:
         raise InvalidInput({_place(field): messages for field, messages in error.errors.items()}) from None
+    except KeyConflict as error:
+        _check_visible(access, error.execution_id)
+        raise
     if not is_new:
-        _check_visible(access, execution)
+        _check_visible(access, execution.id)
     return document(execution, reveal=access.reveals(execution)), is_new
 
 
@@ -87,7 +90,7 @@ def _unknown(access: Access, name: str) -> str:
     return text + " " + (_("Did you mean %(name)s?") % {"name": close[0]} if close else _("GET /workflows lists them."))
 
 
-def _check_visible(access: Access, execution: Execution) -> None:
+def _check_visible(access: Access, id: object) -> None:
     """A key may belong to an execution that does not exist for this user."""
-    if not access.visible(Execution.objects.filter(pk=execution.pk)).exists():
+    if not access.visible(Execution.objects.filter(pk=id)).exists():
         raise PermissionDenied(_("This key belongs to an execution that you may not see. Choose another one."))
