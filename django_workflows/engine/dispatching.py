@@ -10,7 +10,7 @@ receiver that somebody else has locked leaves an event for the next round, witho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -42,8 +42,15 @@ class Dispatched:
         return bool(self.events or self.receivers or self.started)
 
 
-# Starts what events trigger, inside the transaction: their ids and queues.
-Triggering = Callable[[CursorWrapper, Sequence[Published]], Sequence[tuple[UUID, str]]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triggered:
+    """What a batch of events started: ids and queues. Those `left` are for workers with other code."""
+
+    started: Sequence[tuple[UUID, str]] = ()
+    left: Collection[UUID] = ()
+
+
+Triggering = Callable[[CursorWrapper, Sequence[Published]], Triggered]  # inside the transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +140,9 @@ class Round:
         """Take what nobody else has, start what it triggers, deliver it, and note what is complete."""
         self.done = Dispatched()
         self.events = self._take(cursor, limit, last)
-        self._start(cursor, [event for event in self.events if not event.is_triggered])
-        complete = [event.id for event in self.events if self._deliver_to_all(cursor, event)]
+        left = self._start(cursor, [event for event in self.events if not event.is_triggered])
+        delivered = [event.id for event in self.events if self._deliver_to_all(cursor, event)]
+        complete = [id for id in delivered if id not in left]
         self._mark(cursor, DISPATCHED, complete)
         self.done = replace(self.done, events=len(complete))
 
@@ -147,12 +155,14 @@ class Round:
         cursor.execute(text, [*after, limit])
         return read_published(cursor)
 
-    def _start(self, cursor: CursorWrapper, events: list[Published]) -> None:
+    def _start(self, cursor: CursorWrapper, events: list[Published]) -> Collection[UUID]:
         if self._trigger is None or not events:
-            return
-        started = self._trigger(cursor, events)
-        self._mark(cursor, TRIGGERED, [event.id for event in events])
-        self._note(started=tuple(id for id, _ in started), queues=frozenset(queue for _, queue in started))
+            return ()
+        done = self._trigger(cursor, events)
+        self._mark(cursor, TRIGGERED, [event.id for event in events if event.id not in done.left])
+        ids, queues = [id for id, _ in done.started], {queue for _, queue in done.started}
+        self._note(started=tuple(ids), queues=frozenset(queues))
+        return done.left
 
     def _mark(self, cursor: CursorWrapper, statement: str, ids: list[UUID]) -> None:
         if ids:

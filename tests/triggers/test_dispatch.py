@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 
 from django_workflows import Context, InvalidInput, Received, workflow
+from django_workflows.authoring.registry import registry
 from django_workflows.client import send_event
 from django_workflows.clock import database_now
 from django_workflows.engine import dispatching
@@ -306,3 +307,39 @@ def test_a_batch_of_one_trigger_is_one_insert(workflows: Workflows, django_asser
 def test_a_trigger_for_a_workflow_that_nobody_knows_is_refused() -> None:
     with pytest.raises(InvalidInput, match="No workflow is registered under 'nobody'"):
         listen("nobody", "paid")
+
+
+def test_an_old_worker_leaves_an_event_to_those_who_know_the_workflow(
+    workflows: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rolling deploy: the trigger and the workflow's row are there already, the code is not."""
+    listen(trig_order, "order.paid")
+    listen(trig_any, "order.paid")
+    Workflow.objects.get_or_create(name="trig_order")
+    known = dict(registry._workflows)
+
+    monkeypatch.setattr(registry, "_workflows", {name: known[name] for name in known if name != "trig_order"})
+    send_event("order.paid", {"order": 7})
+    for _ in range(3):
+        workflows.run_until_idle()
+    assert (len(inputs(trig_any)), inputs(trig_order), failures()) == (1, [], [])
+
+    monkeypatch.setattr(registry, "_workflows", known)
+    workflows.run_until_idle()
+    assert (len(inputs(trig_any)), inputs(trig_order), failures()) == (1, [{"order": 7}], [])
+
+
+def test_an_event_for_a_workflow_that_nobody_knows_is_given_up_after_a_while(
+    workflows: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen(trig_order, "order.paid")
+    Workflow.objects.get_or_create(name="trig_order")
+    monkeypatch.setattr(registry, "_workflows", {})
+
+    send_event("order.paid", {"order": 7})
+    workflows.run_until_idle()
+    workflows.skip("2 minutes")
+    workflows.run_until_idle()
+
+    assert [data["error"]["type"] for data in failures()] == ["UnknownWorkflow"]
+    assert not Event.objects.filter(dispatched_at=None, type="event").exists()
