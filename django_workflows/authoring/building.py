@@ -110,6 +110,13 @@ def _check_match(match: Any) -> None:
         raise InvalidInput({"match": [f"Its keys must have at most {MATCH_LENGTH} characters together."]})
 
 
+def token(label: tuple[str, ...], timeout: Duration | None) -> commands.OpenToken:
+    """`token()` or `token(label)`."""
+    if len(label) > 1:
+        raise ContextMisuse("ctx.token() takes a label (optional) and a timeout.")
+    return commands.OpenToken(check_input_name("label", label[0]) if label else "token", _timeout(timeout))
+
+
 def child(workflow: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, wait: bool) -> commands.StartChild:
     definition = workflow_of(workflow)
     return commands.StartChild(definition.name, definition, args, kwargs, wait)
@@ -121,12 +128,7 @@ def workflow_of(workflow: Any) -> WorkflowDefinition[..., Any]:
         # what is no code may be a row: the engine looks when it starts it, where the database may be asked
         return registry.in_code(workflow) or WorkflowDefinition.by_name(workflow)
     if isinstance(workflow, StepDefinition):
-        if registry.step(workflow.name) is None:
-            raise UnknownWorkflow(
-                f"No step is registered under {workflow.name!r}, so no worker would find it. Decorate it with @step at "
-                "the top level of a workflows.py."
-            )
-        alone = workflow.as_workflow
+        alone = registry.alone(workflow)
         return alone.using(**_given(workflow)) if _given(workflow) else alone
     if not isinstance(workflow, WorkflowDefinition):
         raise ContextMisuse(f"A child is a @workflow, a @step or a name, not {workflow!r}.")
@@ -148,6 +150,8 @@ def map_over(fn: Any, items: Iterable[Any], concurrency: int | None) -> commands
     if concurrency is not None and concurrency < 1:
         raise ContextMisuse("concurrency is the number of items in progress at once: at least 1.")
     if isinstance(fn, WorkflowDefinition):
+        if fn.start_options.key is not None or fn.start_options.idempotency_key is not None:
+            raise ContextMisuse("ctx.map() starts a child for each item; with a key they would all be the same one.")
         return commands.MapChildren(fn.name, fn, list(items), concurrency)
     return commands.Gather("map", [_item(fn, item) for item in items], concurrency)
 

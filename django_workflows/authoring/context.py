@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from datetime import datetime
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, overload
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence, Set
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Protocol, TypeVar, overload
+from uuid import UUID
+
+from msgspec import Struct
 
 from django_workflows.authoring import building, commands
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
@@ -19,6 +24,19 @@ from django_workflows.authoring.values import Break, Continue, ExecutionInfo, Me
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class _Pydantic(Protocol):
+    def model_dump(self) -> Any: ...
+
+
+# What may follow the name of a step: no function, so that one after a label is held to its signature.
+Scalar = bool | int | float | str | bytes | Decimal | UUID | Enum | date | time | timedelta | None
+Data = Scalar | Mapping[Any, Any] | Sequence[Any] | Set[Any] | Struct | _Dataclass | _Pydantic
 
 Perform = Callable[[commands.Command], Any]
 Startable = WorkflowDefinition[P, R] | StepDefinition[P, R]
@@ -50,6 +68,32 @@ class AsyncChildHandle(Generic[R]):
         return self._perform(commands.WaitForChild("", self._key))  # type: ignore[no-any-return]  # typed by R
 
 
+class Token:
+    """A one-time secret link. `url` is where somebody outside may POST an answer, once."""
+
+    def __init__(self, perform: Perform, key: str, url: str) -> None:
+        self._perform, self._key, self.url = perform, key, url
+
+    def wait(self) -> Any:
+        """Wait durably for the body posted to the link; None when its time is over."""
+        return self._perform(commands.WaitForToken("", self._key))
+
+
+class AsyncToken:
+    """A one-time secret link. `url` is where somebody outside may POST an answer, once."""
+
+    def __init__(self, perform: Perform, key: str, url: str) -> None:
+        self._perform, self._key, self.url = perform, key, url
+
+    def wait(self) -> Awaitable[Any]:
+        """Wait durably for the body posted to the link; None when its time is over."""
+        return self._perform(commands.WaitForToken("", self._key))  # type: ignore[no-any-return]  # by the engine
+
+
+async def _async_token(perform: Perform, opening: Awaitable[tuple[str, str]]) -> AsyncToken:
+    return AsyncToken(perform, *(await opening))
+
+
 class BaseContext:
     """What both colours share: `execution`, the published `state`, and the ends."""
 
@@ -72,7 +116,7 @@ class Context(BaseContext):
     @overload
     def do(self, label: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
     @overload
-    def do(self, name: str, /, *args: Any, **kwargs: Any) -> Any: ...
+    def do(self, name: str, /, *args: Data, **kwargs: Any) -> Any: ...
     def do(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Run a step once and remember its result. An optional first text is a label, or a registered step's name."""
         return self._perform(building.do(fn, args, kwargs))
@@ -109,6 +153,14 @@ class Context(BaseContext):
         `lookback` also accepts one that was published up to that long before.
         """
         return self._perform(building.wait_for_event(name, match, timeout, lookback))  # type: ignore[no-any-return]  # by the engine
+
+    def token(self, *label: str, timeout: Duration | None = None) -> Token:
+        """A one-time link for somebody outside: `token.url`, and `token.wait()` for the body posted to it.
+
+        The address is the permission: who has it may answer, once, until `timeout` has passed. The database holds only
+        a hash of it. It begins with `WORKFLOWS["PUBLIC_URL"]`.
+        """
+        return Token(self._perform, *self._perform(building.token(label, timeout)))
 
     @overload
     def run(self, child: Startable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -201,7 +253,7 @@ class AsyncContext(BaseContext):
     @overload
     def do(self, label: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]: ...
     @overload
-    def do(self, name: str, /, *args: Any, **kwargs: Any) -> Awaitable[Any]: ...
+    def do(self, name: str, /, *args: Data, **kwargs: Any) -> Awaitable[Any]: ...
     def do(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         """See `Context.do`."""
         return self._perform(building.do(fn, args, kwargs))
@@ -235,6 +287,11 @@ class AsyncContext(BaseContext):
     ) -> Awaitable[Message | None]:
         """See `Context.wait_for_event`."""
         return self._perform(building.wait_for_event(name, match, timeout, lookback))  # type: ignore[no-any-return]  # by the engine
+
+    def token(self, *label: str, timeout: Duration | None = None) -> Awaitable[AsyncToken]:
+        """See `Context.token`."""
+        # the place in the journal is fixed by the call, not when it is awaited
+        return _async_token(self._perform, self._perform(building.token(label, timeout)))
 
     @overload
     def run(

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
-from django_workflows.exceptions import DuplicateName, UnknownWorkflow
+from django_workflows.exceptions import DefinitionError, DuplicateName, UnknownWorkflow
+
+OF_THE_CODE = ("retry", "timeout", "atomic", "on_error")  # options of a step that no execution carries
 
 AnyStep = StepDefinition[..., Any]
 AnyWorkflow = WorkflowDefinition[..., Any]
@@ -84,6 +86,23 @@ class Registry:
         """The step registered under `name` or `app.name`, or None."""
         self._refuse_duplicate(f"step {name}")
         return self._steps.get(name)
+
+    def alone(self, step: AnyStep) -> AnyWorkflow:
+        """The workflow of a single step, to be executed by workers that find the step by its name.
+
+        Raises `UnknownWorkflow`, and `DefinitionError` when options were given in place that would not reach them.
+        """
+        if (known := self.step(step.name)) is None:
+            raise UnknownWorkflow(
+                f"No step is registered under {step.name!r}, so no worker would find it. Decorate it with @step at the "
+                "top level of a workflows.py."
+            )
+        if changed := [name for name in OF_THE_CODE if getattr(step.options, name) != getattr(known.options, name)]:
+            raise DefinitionError(
+                f"Step {step.name!r} is executed by workers that know it as it is registered, so {', '.join(changed)} "
+                "given in place would be ignored. Give that to @step, or to another step of its own."
+            )
+        return step.as_workflow
 
     def workflows(self) -> Iterator[AnyWorkflow]:
         """All workflows, each in its newest version."""

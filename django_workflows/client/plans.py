@@ -74,12 +74,7 @@ def definition_of(workflow: Any) -> Definition:
     if isinstance(workflow, str):
         return registry.workflow(check_input_name("workflow", workflow))
     if isinstance(workflow, StepDefinition):
-        if registry.step(workflow.name) is None:
-            raise UnknownWorkflow(
-                f"No step is registered under {workflow.name!r}, so no worker would find it. Decorate it with @step at "
-                f"the top level of a workflows.py."
-            )
-        return workflow.as_workflow
+        return registry.alone(workflow)
     if not isinstance(workflow, WorkflowDefinition):
         raise UnknownWorkflow(f"Only a @workflow, a @step or the name of one can be started, not {workflow!r:.200}.")
     return workflow

@@ -12,19 +12,15 @@ from django_workflows import (
     ExecutionCancelled,
     ExecutionFailed,
     ExecutionTimedOut,
-    Retry,
-    StepFailed,
-    step,
     workflow,
 )
 from django_workflows.authoring.registry import registry
 from django_workflows.models import Execution, Status
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
-from tests.behaviour.common import ONCE, Counter, Provider, of
+from tests.behaviour.common import Counter, Provider, of
 
 
-@step
 def double(n: int) -> int:
     return 2 * n
 
@@ -186,142 +182,6 @@ def test_a_child_in_another_place_of_the_queues(workflows: Workflows, colour: Co
     ]
 
 
-def test_a_step_with_another_queue_is_a_child_of_one_step(workflows: Workflows, colour: Colour) -> None:
-    """Only that queue's workers take it; the workflow sees a step's result."""
-
-    @step(queue="gpu")
-    def train(n: int) -> int:
-        return n + 1
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> int:
-        return await ctx.do(train, 1) + await ctx.do(train, 5)
-
-    execution = flow.start()
-    assert workflows.result(execution) == 8
-    children = of(execution).children.all()
-    assert {(child.workflow, child.queue) for child in children} == {("train", "gpu")}
-    workflows.assert_journal(execution, [("child", "train", "succeeded", 2), ("child", "train", "succeeded", 6)])
-
-
-def test_a_step_with_the_workflows_own_queue_is_just_a_step(workflows: Workflows, colour: Colour) -> None:
-    @step(queue="gpu")
-    def train(n: int) -> int:
-        return n + 1
-
-    @colour(queue="gpu")
-    async def flow(ctx: AsyncContext) -> int:
-        return await ctx.do(train, 1)
-
-    execution = flow.start()
-    assert workflows.result(execution) == 2
-    workflows.assert_journal(execution, [("step", "train", "succeeded", 2)])
-
-
-def test_a_step_with_another_queue_fails_like_a_step(workflows: Workflows, colour: Colour) -> None:
-    """The same code with and without `queue` sees the same error."""
-
-    @step(queue="gpu", retry=ONCE)
-    def train() -> None:
-        raise MemoryError("too big")
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> str:
-        try:
-            await ctx.do(train)
-        except StepFailed as error:
-            return error.type
-        return ""
-
-    assert workflows.result(flow.start()) == "MemoryError"
-
-
-def test_a_label_of_a_step_with_another_queue_stays(workflows: Workflows, colour: Colour) -> None:
-    @step(queue="gpu")
-    def train(n: int) -> int:
-        return n + 1
-
-    @colour()
-    async def flow(ctx: AsyncContext) -> int:
-        return await ctx.do("Train the model", train, 1)
-
-    execution = flow.start()
-    assert workflows.result(execution) == 2
-    workflows.assert_journal(execution, [("child", "Train the model", "succeeded", 2)])
-
-
-def test_a_step_that_no_worker_would_find_is_no_child(workflows: Workflows, colour: Colour) -> None:
-    """It would wait for ever."""
-
-    def train() -> None: ...
-
-    @colour()
-    async def flow(ctx: AsyncContext, as_step: bool) -> None:
-        hidden = step(train, queue="gpu")
-        await (ctx.do(hidden) if as_step else ctx.run(hidden))
-
-    for as_step in (True, False):
-        with pytest.raises(ExecutionFailed, match="so no worker would find it"):
-            workflows.result(flow.start(as_step))
-
-
-def test_a_single_step_fails_with_its_own_error(workflows: Workflows) -> None:
-    """Nobody wrote a workflow around it, so nobody gets to see one."""
-
-    @step(retry=ONCE)
-    def train() -> None:
-        raise MemoryError("too big")
-
-    execution = train.start()
-    with pytest.raises(ExecutionFailed, match="MemoryError: too big"):
-        workflows.result(execution)
-    assert of(execution).error["attempts"] == 1
-
-
-def test_children_with_one_key_are_one_child(workflows: Workflows, colour: Colour) -> None:
-    """CHD-14: while it is unfinished, both calls get the same child and the same result."""
-
-    @colour()
-    async def parent(ctx: AsyncContext) -> list[Any]:
-        keyed = registry.workflow("child").using(key="k")
-        first = await ctx.start(keyed, 1)
-        second = await ctx.start(keyed, 2)
-        other = await ctx.start(registry.workflow("child").using(key="other"), 3)
-        results = [await first.result(), await second.result(), await other.result()]
-        return [first.id == second.id != other.id, *results]
-
-    execution = parent.start()
-    assert workflows.result(execution) == [True, 2, 2, 6]
-    assert Execution.objects.for_workflow("child").count() == 2
-
-
-def test_a_parent_attaches_to_an_execution_that_has_the_key(workflows: Workflows, colour: Colour) -> None:
-    """CHD-08: started by somebody else; its end is noticed all the same."""
-    foreign = registry.workflow("child").using(key="k").start(21)
-
-    @colour()
-    async def parent(ctx: AsyncContext) -> Any:
-        return await ctx.run(registry.workflow("child").using(key="k"), 1)
-
-    execution = parent.start()
-    workflows.run_until_idle()
-    assert not of(execution).children.exists()
-    assert workflows.result(execution) == 42
-    assert of(foreign).parent_id is None
-
-
-def test_an_idempotent_child_is_never_started_twice(workflows: Workflows, colour: Colour) -> None:
-    """A finished one gives its result at once."""
-    first = registry.workflow("child").using(idempotency_key="invoice-7").start(1)
-    assert workflows.result(first) == 2
-
-    @colour()
-    async def parent(ctx: AsyncContext) -> Any:
-        return await ctx.run(registry.workflow("child").using(idempotency_key="invoice-7"), 50)
-
-    assert workflows.result(parent.start()) == 2
-
-
 def test_input_that_does_not_fit_the_child_fails_the_parent(workflows: Workflows, colour: Colour) -> None:
     @colour()
     async def parent(ctx: AsyncContext) -> None:
@@ -350,16 +210,6 @@ def test_three_generations(workflows: Workflows, colour: Colour) -> None:
     execution = parent.start(5)
     assert workflows.result(execution) == 5
     assert Execution.objects.for_workflow("parent").count() == 6
-
-
-def test_a_step_alone_can_be_a_child(workflows: Workflows, colour: Colour) -> None:
-    @colour()
-    async def parent(ctx: AsyncContext) -> list[Any]:
-        return [await ctx.run(double, 4), await ctx.run(double.using(queue="bulk", retry=Retry(max_attempts=2)), 5)]
-
-    execution = parent.start()
-    assert workflows.result(execution) == [8, 10]
-    assert sorted(of(execution).children.values_list("queue", flat=True)) == ["bulk", "default"]
 
 
 def test_a_replay_starts_no_second_child(workflows: Workflows, counter: Counter) -> None:

@@ -8,12 +8,9 @@ import pytest
 
 from django_workflows import (
     AsyncContext,
-    ExecutionCancelled,
     ExecutionFailed,
     ExecutionNotFound,
-    ExecutionTimedOut,
     InvalidInput,
-    KeyConflict,
     ResultTimeout,
     UnknownWorkflow,
     client,
@@ -83,77 +80,6 @@ def test_an_execution_may_have_a_falsy_output(workflows: Workflows, colour: Colo
     assert of(execution).status == Status.COMPLETED
 
 
-def test_a_delayed_start_is_not_before_its_time(workflows: Workflows, colour: Colour) -> None:
-    """EXE-09: pending until due, and listed so."""
-
-    @colour()
-    async def late(ctx: AsyncContext) -> str:
-        return "done"
-
-    execution = late.using(delay="1 hour").start()
-    assert workflows.run_until_idle() == 0
-    workflows.skip("59 minutes")
-    assert workflows.run_until_idle() == 0
-    assert of(execution).status == Status.PENDING
-    workflows.skip("2 minutes")
-    assert workflows.run_until_idle() == 1
-    assert execution.result(timeout=0) == "done"
-
-
-def test_an_execution_that_was_not_started_in_time_expires(workflows: Workflows, colour: Colour) -> None:
-    """EXE-16: with a ttl, the body never runs after it; the reason says so."""
-    calls: list[int] = []
-
-    @colour()
-    async def hurried(ctx: AsyncContext) -> None:
-        calls.append(1)
-
-    execution = hurried.using(ttl="1 second").start()
-    workflows.skip("3 seconds")
-    workflows.run_until_idle()
-    assert (of(execution).status, of(execution).reason, calls) == (Status.CANCELLED, "expired", [])
-    with pytest.raises(ExecutionCancelled, match="expired"):
-        execution.result(timeout=0)
-
-
-def test_an_execution_that_was_started_in_time_does_not_expire(workflows: Workflows, colour: Colour) -> None:
-    """EXE-16: the ttl is about the start alone."""
-
-    @colour()
-    async def patient(ctx: AsyncContext) -> str:
-        await ctx.sleep("1 day")
-        return "done"
-
-    assert workflows.result(patient.using(ttl="1 hour").start()) == "done"
-
-
-def test_an_execution_past_its_timeout_fails(workflows: Workflows, colour: Colour) -> None:
-    """A workflow's timeout ends it as failed, in the middle of a longer wait."""
-
-    @colour(timeout="1 hour")
-    async def slow(ctx: AsyncContext) -> str:
-        await ctx.sleep("30 days")
-        return "done"
-
-    execution = slow.start()
-    workflows.run_to_end()
-    assert of(execution).status == Status.FAILED
-    workflows_time = of(execution).completed_at
-    assert workflows_time is not None
-    assert (workflows_time - of(execution).created_at).total_seconds() < 3700
-    with pytest.raises(ExecutionTimedOut):
-        execution.result(timeout=0)
-
-
-def test_a_timeout_given_at_the_start_wins(workflows: Workflows, colour: Colour) -> None:
-    @colour(timeout="1 hour")
-    async def slow(ctx: AsyncContext) -> str:
-        await ctx.sleep("1 day")
-        return "done"
-
-    assert workflows.result(slow.using(timeout="2 days").start()) == "done"
-
-
 def test_code_that_is_not_here_is_waited_for(workflows: Workflows, colour: Colour) -> None:
     """EXE-08: an execution that nobody here knows is left alone, without an attempt, until the code comes."""
 
@@ -209,65 +135,6 @@ def test_input_that_does_not_fit_names_the_parameter(workflows: Workflows, colou
             client.start("typed", *args, **kwargs)
         assert list(caught.value.errors) == [parameter]
     assert not Execution.objects.exists()
-
-
-def test_one_key_makes_one_execution_at_a_time(workflows: Workflows, colour: Colour) -> None:
-    """EXE-18: the second start gets the first execution; when that has finished, a new one."""
-
-    @colour()
-    async def keyed(ctx: AsyncContext, user: int) -> str | None:
-        await ctx.sleep("1 hour")
-        return ctx.execution.key
-
-    first, second = keyed.using(key="u1").start(1), keyed.using(key="u1").start(1)
-    other = keyed.using(key="u2").start(2)
-    assert first.id == second.id != other.id
-    assert workflows.result(first) == "u1"
-    assert keyed.using(key="u1").start(1).id != first.id
-
-
-def test_a_key_that_is_held_can_be_an_error(workflows: Workflows, colour: Colour) -> None:
-    """EXE-18: on_conflict="error" names the holder."""
-
-    @colour()
-    async def keyed(ctx: AsyncContext) -> None:
-        await ctx.sleep("1 hour")
-
-    holder = keyed.using(key="k").start()
-    workflows.run_until_idle()
-    with pytest.raises(KeyConflict, match=str(holder.id)):
-        keyed.using(key="k", on_conflict="error").start()
-
-
-def test_an_idempotency_key_never_frees(workflows: Workflows, colour: Colour) -> None:
-    """EXE-04: starting again after the end gives the finished execution and its result."""
-    calls: list[int] = []
-
-    @colour()
-    async def once(ctx: AsyncContext) -> int:
-        calls.append(1)
-        return len(calls)
-
-    first = once.using(idempotency_key="order-7").start()
-    workflows.run_until_idle()
-    second = once.using(idempotency_key="order-7").start()
-    assert second.id == first.id
-    assert workflows.result(second) == 1
-
-
-def test_the_same_key_in_two_workflows_means_two_executions(workflows: Workflows, colour: Colour) -> None:
-    """EXE-05: a key belongs to one workflow."""
-
-    @colour()
-    async def invoices(ctx: AsyncContext) -> str:
-        return "invoices"
-
-    @colour()
-    async def parcels(ctx: AsyncContext) -> str:
-        return "parcels"
-
-    first, second = invoices.using(key="7").start(), parcels.using(key="7").start()
-    assert (workflows.result(first), workflows.result(second)) == ("invoices", "parcels")
 
 
 def test_a_workflow_knows_its_execution(workflows: Workflows, colour: Colour) -> None:

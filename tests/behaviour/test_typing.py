@@ -13,11 +13,16 @@ from mypy import api
 
 SAMPLE = """
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django_workflows import AsyncContext, Break, Context, Continue, Retry, current_step, step, workflow
 from django_workflows.client import start
+
+@dataclass
+class Size:
+    cubic: int
 
 @step(retry=Retry(max_attempts=5), timeout="30 s")
 def charge(order_id: int) -> str:
@@ -35,6 +40,12 @@ def fulfil(ctx: Context, order_id: int, note: str = "") -> dict[str, int]:
     reveal_type(ctx.do("Charge the card", charge, order_id))  # str
     reveal_type(ctx.do(plain, 1, b="x"))  # float
     reveal_type(ctx.do("charge", 1))  # Any
+    reveal_type(ctx.do("charge", [Size(1)], {"a": 1}, order=Size(2)))  # Any
+    ctx.do("charge", Size(1), datetime.now(), None)
+    ctx.do("Charge the card", charge, "1")  # error
+    ctx.do("Charge the card", charge)  # error
+    ctx.do("Ship it", ship, 1, slow=True)  # error
+    reveal_type(ctx.do("Ship it", ship, 1, express=True))  # datetime.datetime
     reveal_type(ctx.do(step(plain, retry=Retry(max_attempts=1)), 1))  # float
     reveal_type(ctx.do(charge.using(retry=Retry(max_attempts=1)), 1))  # str
     ctx.do(charge, "1")  # error
@@ -71,6 +82,9 @@ async def newsletter(ctx: AsyncContext, address: str) -> int:
     handle = await ctx.start(fulfil, 1)
     reveal_type(await handle.result())  # dict[str, int]
     await ctx.do(ship, "1")  # error
+    await ctx.do("Ship it", ship, "1")  # error
+    reveal_type(await ctx.do("Ship it", ship, 1))  # datetime.datetime
+    reveal_type(await ctx.do("ship", 1))  # Any
     await ctx.run(newsletter, 7)  # error
     return 1
 
