@@ -34,3 +34,7 @@ def test_sqlite_is_a_file_in_wal_mode_that_only_this_session_uses(tmp_path_facto
 
     assert Path(connection.settings_dict["NAME"]).is_relative_to(tmp_path_factory.getbasetemp())
     assert mode == "wal"
+
+
+def test_what_needs_no_database_is_tried_on_sqlite_alone() -> None:
+    assert connection.vendor == "sqlite"
