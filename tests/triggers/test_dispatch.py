@@ -44,6 +44,13 @@ def trig_plain(ctx: Context, event: Any) -> Any:
 
 
 @workflow
+def trig_relays(ctx: Context, order: int) -> str:
+    ctx.send_event("relayed.first")
+    ctx.send_event("relayed.second", id=f"order-{order}")
+    return "done"
+
+
+@workflow
 def trig_waits(ctx: Context) -> Any:
     message = ctx.wait_for_event("order.paid")
     return message and message.data
@@ -343,3 +350,29 @@ def test_an_event_for_a_workflow_that_nobody_knows_is_given_up_after_a_while(
 
     assert [data["error"]["type"] for data in failures()] == ["UnknownWorkflow"]
     assert not Event.objects.filter(dispatched_at=None, type="event").exists()
+
+
+def test_eager_an_event_starts_and_finishes_what_it_triggers(settings: Any) -> None:
+    """In the caller's process, and so does what a workflow publishes itself."""
+    settings.WORKFLOWS = {"EAGER": True}
+    listen(trig_relays, "order.paid")
+    listen(trig_any, "relayed.*")
+
+    send_event("order.paid", {"order": 7})
+
+    assert [row.output for row in Execution.objects.filter(workflow="trig_relays")] == ["done"]
+    relayed: Any = Execution.objects.filter(workflow="trig_any")
+    assert {row.input["event"]["name"] for row in relayed} == {"relayed.first", "relayed.second"}
+    assert {row.status for row in relayed} == {"completed"}
+
+
+def test_eager_a_transaction_is_waited_for(settings: Any, transactional_db: None) -> None:
+    settings.WORKFLOWS = {"EAGER": True}
+    Trigger.objects.all().delete()
+    listen(trig_order, "order.paid")
+
+    with transaction.atomic():
+        send_event("order.paid", {"order": 7})
+        assert not Execution.objects.exists()
+
+    assert Execution.objects.get().output == 7
