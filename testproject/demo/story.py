@@ -11,7 +11,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from django_workflows import TransitionError
-from django_workflows.models import Execution
+from django_workflows.models import Execution, Trigger
+from django_workflows.triggers import firing, registering
 from testproject import shop
 from testproject.billing.workflows import bill_customers, invoice_customer
 from testproject.newsletter.models import Subscriber
@@ -26,6 +27,7 @@ from testproject.shop.workflows import LARGE, fulfil, ship
 
 ORDERS = Path(shop.__file__).with_name("orders.csv")
 SERVERS = {"web-1": "small", "web-2": "small", "database": "large", "mail": "medium", "build": "medium"}
+BILLING = "every minute"
 READERS = [f"reader-{number}@example.com" for number in range(1, 13)]
 
 ENDING = [definition.name for definition in (fulfil, ship, bill_customers, invoice_customer)]
@@ -39,8 +41,10 @@ def begin() -> Iterator[str]:
     yield f"manage.py import_orders {ORDERS.name}: {said.getvalue().strip()}"
 
     period = timezone.localdate().strftime("%Y-%m")
-    bill_customers.using(idempotency_key=period).start(period)
-    yield f"All customers get their invoice for {period}, once."
+    schedule = billing_schedule()
+    registering.enable(schedule)
+    firing.fire(schedule, {"period": period}, idempotency_key=period)
+    yield f"All customers get their invoice for {period}, once; {schedule.pattern} the schedule looks for new ones."
 
     known = set(Server.objects.values_list("name", flat=True))
     new = sorted(SERVERS.keys() - known)
@@ -55,6 +59,12 @@ def begin() -> Iterator[str]:
     yield f"{len(readers)} people subscribe to the newsletter, {len(known)} have before."
     if not unfinished([*ENDING, *LASTING]):
         yield "All that has finished in an earlier demo; for a new one delete the database."
+
+
+def billing_schedule() -> Trigger:
+    """Beside that of the code, "first of month at 6am", which is too far away for a demo."""
+    found = Trigger.objects.filter(workflow=bill_customers.name, type="schedule", pattern=BILLING).first()
+    return found or registering.create(bill_customers.name, "schedule", BILLING)
 
 
 class People:
@@ -110,6 +120,7 @@ def unfinished(names: list[str]) -> bool:
 
 def wind_up() -> Iterator[str]:
     """End what would go on for years."""
+    registering.disable(billing_schedule(), "The demo is over.")
     for reader in Subscriber.objects.filter(is_active=True):
         unsubscribe(reader.email)
     lives = Execution.objects.for_workflow(server_life).unfinished()

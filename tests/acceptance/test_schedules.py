@@ -42,6 +42,12 @@ def moments_of(trigger: Trigger) -> list[datetime]:
     return sorted(datetime.fromisoformat(str(key).split(":", 2)[2]) for key in keys)
 
 
+def wait_for_more() -> None:
+    """Two more of each schedule."""
+    before = Execution.objects.count()
+    eventually(lambda: Execution.objects.count() >= before + 2 * SCHEDULES)
+
+
 def test_each_moment_has_one_execution_while_workers_are_killed(runworkflows: Commands, ledger: Ledger) -> None:
     """SCH-01: every second, several workers, one of them killed in the midst."""
     workers = 1 if connection.vendor == "sqlite" else 3
@@ -49,12 +55,10 @@ def test_each_moment_has_one_execution_while_workers_are_killed(runworkflows: Co
     triggers = [schedule(f"tick{number}", catch_up_all=1000) for number in range(SCHEDULES)]
 
     for victim in (commands[0], *commands[:1]):
-        before = Execution.objects.count()
-        eventually(lambda before=before: Execution.objects.count() >= before + 2 * SCHEDULES)
+        wait_for_more()
         victim.kill()
         commands.append(runworkflows.up())
-    before = Execution.objects.count()
-    eventually(lambda: Execution.objects.count() >= before + 2 * SCHEDULES, or_tell=lambda: runworkflows.text)
+    wait_for_more()
     for trigger in triggers:
         stop(trigger)
     eventually(lambda: not Execution.objects.unfinished().exists(), or_tell=lambda: runworkflows.text)
@@ -89,7 +93,7 @@ def test_schedules_fire_while_all_slots_are_taken(runworkflows: Commands, ledger
     sample_line_async.start("busy-async", 1, 0)
     command = runworkflows.up("--threads", "1", "--async-slots", "1")
     for name in ("busy-0", "busy-async-0"):
-        eventually(lambda name=name: (ledger.folder / f"{name}.reached").exists(), or_tell=lambda: command.text)
+        eventually((ledger.folder / f"{name}.reached").exists, or_tell=lambda: command.text)
     trigger = schedule("waiting")
     eventually(lambda: started_by(trigger).count() >= 2, or_tell=lambda: command.text)
     assert {row.status for row in started_by(trigger)} == {"pending"}

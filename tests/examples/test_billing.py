@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from django_workflows import ExecutionFailed
-from django_workflows.models import Execution
+from django_workflows.models import Execution, Trigger
 from django_workflows.testing import Workflows
+from django_workflows.triggers.scheduling import fire_due
 from testproject.billing.models import Customer, Invoice
 from testproject.billing.workflows import AT_ONCE, Bill, bill_customers, invoice_customer, write_invoice
 
@@ -54,6 +56,32 @@ def test_a_month_is_billed_once(workflows: Workflows) -> None:
     workflows.run_to_end()
     assert workflows.result(bill()) == workflows.result(first)
     assert Invoice.objects.count() == 3
+
+
+def test_the_schedule_bills_the_month_that_it_was_meant_for(workflows: Workflows) -> None:
+    """However late a worker comes, within three days."""
+    customers(3)
+    trigger = Trigger.objects.get(workflow="bill_customers", pattern="first of month at 6am")
+    assert trigger.next_at is not None
+    assert (trigger.next_at.day, trigger.next_at.hour) == (1, 6)
+    workflows.skip(trigger.next_at - workflows.now() + timedelta(days=2))
+    (execution,) = fire_due("default").started
+    assert workflows.result(execution) == Decimal("28.50")
+    assert set(Invoice.objects.values_list("period", flat=True)) == {f"{trigger.next_at:%Y-%m}"}
+
+
+def test_who_has_an_invoice_gets_no_second_one(workflows: Workflows) -> None:
+    customers(3)
+    workflows.result(bill())
+    customer = Customer.objects.create(name="New", email="new@example.com", monthly_fee=Decimal("1.50"))
+    assert workflows.result(bill_customers.start("2026-01")) == Decimal("30.00")
+    assert Invoice.objects.count() == 4
+    assert customer.invoices.count() == 1
+
+
+def test_a_month_must_be_said(workflows: Workflows) -> None:
+    with pytest.raises(ExecutionFailed, match="Say which month"):
+        workflows.result(bill_customers.start())
 
 
 def test_every_month_is_billed(workflows: Workflows) -> None:
