@@ -12,7 +12,7 @@ from rest_framework.exceptions import NotFound, PermissionDenied
 
 from django_workflows import client
 from django_workflows.api import fields
-from django_workflows.api.access import START, Access
+from django_workflows.api.access import START, Access, uuid_of
 from django_workflows.api.problems import conflict
 from django_workflows.api.requests import Strict, checked
 from django_workflows.api.shapes.executions import document
@@ -92,5 +92,5 @@ def _unknown(access: Access, name: str) -> str:
 
 def _check_visible(access: Access, id: object) -> None:
     """A key may belong to an execution that does not exist for this user."""
-    if not access.visible(Execution.objects.filter(pk=id)).exists():
+    if uuid_of(id) is None or not access.visible(Execution.objects.filter(pk=id)).exists():
         raise PermissionDenied(_("This key belongs to an execution that you may not see. Choose another one."))
