@@ -218,6 +218,20 @@ MEASURES: tuple[Measure, ...] = (
         on_sqlite=True,
     ),
     Measure(
+        id="events",
+        title="one event beside 10,000 open waits and 1,000 triggers",
+        figures=(
+            delay("publish", "publish, p99"),
+            Figure(name="publish_times", title="publish", unit="× alone", must=1.3, lower_is_better=True),
+            delay("dispatch", "dispatch without a match, p99", must=10),
+            Figure(
+                name="dispatch_times", title="dispatch without a match", unit="× alone", must=2, lower_is_better=True
+            ),
+            delay("wanted", "dispatch to one wait or trigger, p99", must=20),
+        ),
+        sizes={"samples": 300, "waits": 10_000, "triggers": 1_000},
+    ),
+    Measure(
         id="database",
         title="the bare database, one connection",
         figures=(

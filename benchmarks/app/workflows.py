@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from datetime import datetime
+from typing import Any
 
 from django_workflows import AsyncContext, Context, step, workflow
 
@@ -91,3 +92,8 @@ async def busy(ctx: AsyncContext, steps: int, least: float, most: float) -> int:
     for _ in range(steps):
         await ctx.do(take, least, most)
     return steps
+
+
+@workflow
+def on_event(ctx: Context, event: Any, number: int) -> int:
+    return number
