@@ -45,15 +45,24 @@ class Blocking:
 Connect = Callable[..., Any]
 
 
-@pytest.fixture(params=["sync", "async"])
-def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
-    """`connect(url)`: a client, of both kinds in turn."""
+# The clients share all but sending and waiting: a few tests with both are enough.
+both = pytest.mark.parametrize("colour", ["sync", "async"])
+
+
+@pytest.fixture
+def colour() -> str:
+    return "sync"
+
+
+@pytest.fixture
+def connect(colour: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    """`connect(url)`: a client of this colour."""
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     opened: list[Any] = []
 
     def make(url: str, **options: Any) -> Any:
         given = {"auth": ADA, "attempts": FAST, **options}
-        opened.append(Client(url, **given) if request.param == "sync" else Blocking(AsyncClient(url, **given)))
+        opened.append(Client(url, **given) if colour == "sync" else Blocking(AsyncClient(url, **given)))
         return opened[-1]
 
     yield make

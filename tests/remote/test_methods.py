@@ -15,7 +15,7 @@ from django_workflows.remote import Conflict, InvalidRequest, NotFound
 from django_workflows.remote.methods import Method, Methods
 from django_workflows.testing import Workflows
 from tests.factories import make_execution
-from tests.remote.conftest import Connect
+from tests.remote.conftest import Connect, both
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,6 +28,7 @@ def test_there_is_a_method_for_each_of_the_server() -> None:
     assert Methods.start_workflow.__doc__
 
 
+@both
 def test_an_execution_from_its_start_to_its_end(client: Any) -> None:
     started = client.start_workflow("remote_greet", {"name": "Ada"}, key="ada", tags={"tenant": "acme"}, priority=3)
     assert (started.workflow, started.status, started.key) == ("remote_greet", "pending", "ada")
@@ -169,6 +170,7 @@ def test_metrics(client: Any) -> None:
     assert everything.time.tzinfo is not None
 
 
+@both
 def test_what_the_server_refuses_is_told_in_its_words(client: Any) -> None:
     with pytest.raises(InvalidRequest) as error:
         client.start_workflow("remote_greet", {"name": 1, "colour": "red"})
