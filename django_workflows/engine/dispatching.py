@@ -71,7 +71,9 @@ ORDER BY deliver_at, id LIMIT %s {{lock}}
 
 AFTER = "AND deliver_at >= %s AND (deliver_at, id) > (%s, %s)"
 
-DISPATCHED = "UPDATE django_workflows_event SET dispatched_at = {now} WHERE id {among}"
+DISPATCHED = """
+UPDATE django_workflows_event SET dispatched_at = {now}, triggered_at = COALESCE(triggered_at, {now}) WHERE id {among}
+"""
 
 TRIGGERED = "UPDATE django_workflows_event SET triggered_at = {now} WHERE id {among}"
 
@@ -140,9 +142,11 @@ class Round:
         """Take what nobody else has, start what it triggers, deliver it, and note what is complete."""
         self.done = Dispatched()
         self.events = self._take(cursor, limit, last)
-        left = self._start(cursor, [event for event in self.events if not event.is_triggered])
+        fresh = [event for event in self.events if not event.is_triggered]
+        left = self._start(cursor, fresh)
         delivered = [event.id for event in self.events if self._deliver_to_all(cursor, event)]
-        complete = [id for id in delivered if id not in left]
+        complete = {id for id in delivered if id not in left}
+        self._mark(cursor, TRIGGERED, {event.id for event in fresh} - complete - set(left))
         self._mark(cursor, DISPATCHED, complete)
         self.done = replace(self.done, events=len(complete))
 
@@ -159,12 +163,11 @@ class Round:
         if self._trigger is None or not events:
             return ()
         done = self._trigger(cursor, events)
-        self._mark(cursor, TRIGGERED, [event.id for event in events if event.id not in done.left])
         ids, queues = [id for id, _ in done.started], {queue for _, queue in done.started}
         self._note(started=tuple(ids), queues=frozenset(queues))
         return done.left
 
-    def _mark(self, cursor: CursorWrapper, statement: str, ids: list[UUID]) -> None:
+    def _mark(self, cursor: CursorWrapper, statement: str, ids: Collection[UUID]) -> None:
         if ids:
             among, parameters = self.dialect.among(ids)
             cursor.execute(statement.format(now=self.dialect.now(), among=among), parameters)
