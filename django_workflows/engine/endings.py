@@ -19,7 +19,6 @@ from django_workflows.models import Event
 
 logger = logging.getLogger("django_workflows")
 
-SWALLOWED_LIMIT = 100
 MISMATCH = "code does not match the journal"
 
 
@@ -28,18 +27,6 @@ def arguments_of(turn: Turn) -> tuple[list[Any], dict[str, Any]]:
     text = turn.claimed.input or "{}"
     turn.read(text)
     return turn.definition.arguments(text)
-
-
-def fail_for_swallowing(turn: Turn) -> None:
-    """End an execution whose function will never return."""
-    error = DefinitionError(
-        f"Workflow {turn.definition.name!r} catches BaseException and goes on: it can neither be parked nor stopped. "
-        "Catch Exception instead, and let the rest pass."
-    )
-    logger.error("%s (execution %s; its thread is lost)", error, turn.claimed.id)
-    turn.decided = Ending(end=End.FAIL, error=codec.encode(codec.encode_exception(error)), reason=str(error))
-    turn.set_ending(turn.decided)
-    turn.committer.note(turn)
 
 
 def after_return(turn: Turn, value: Any) -> Ending | None:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import AsyncChildHandle, AsyncContext
-from django_workflows.engine import bodies, effects, endings
+from django_workflows.engine import bodies, effects, endings, swallowing
 from django_workflows.engine.branching import Failure, close
 from django_workflows.engine.journal import Scope, branch_prefix
 from django_workflows.engine.procedures import procedure_for
@@ -100,9 +100,11 @@ class LoopTurn(Turn):
             self.mismatch = self.mismatch or mismatch
             return await self._conclude(lambda: endings.after_unwinding(self))
         except ControlFlow:
+            await self._end_tasks()
             return await self._conclude(lambda: endings.after_unwinding(self))
         except asyncio.CancelledError as cancelled:
             if self.unwinding:
+                await self._end_tasks()
                 return await self._conclude(lambda: endings.after_unwinding(self))
             if _is_being_cancelled():
                 raise
@@ -163,7 +165,7 @@ class LoopTurn(Turn):
     def perform(self, command: commands.Command) -> Awaitable[Any]:
         """Carry out one call of `ctx`; its place in the journal is fixed now, the rest happens when it is awaited."""
         line = _line.get()
-        if self.unwinding and self.swallowed >= endings.SWALLOWED_LIMIT:
+        if self.unwinding and swallowing.is_hopeless(self):
             return self._stall()
         self._check_usable(line)
         assert line is not None
@@ -206,13 +208,12 @@ class LoopTurn(Turn):
 
     def _check_usable(self, line: Line | None) -> None:
         if self.has_ended:
+            swallowing.count(self)
             raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")
         if line is None or line[0] is not self:
             raise ContextMisuse("ctx cannot be used inside a step, nor from another thread or workflow.")
         if self.unwinding:
-            self.swallowed += 1
-            if self.swallowed == endings.SWALLOWED_LIMIT:
-                endings.fail_for_swallowing(self)
+            swallowing.count(self)
             raise Abandoned if self.abandoned else Parked
 
     async def _stall(self) -> None:

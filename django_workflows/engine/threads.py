@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import ChildHandle, Context
-from django_workflows.engine import bodies, effects, endings, transactions
+from django_workflows.engine import bodies, effects, endings, swallowing, transactions
 from django_workflows.engine.branching import Failure
 from django_workflows.engine.journal import Entry, Scope, branch_prefix
 from django_workflows.engine.loading import Unread
@@ -127,7 +127,10 @@ class ThreadTurn(Turn):
         if lane.in_body:
             raise ContextMisuse("ctx cannot be used inside a step; call ctx from the workflow function.")
         if self.unwinding or lane.parked or self._is_closed(lane):
-            self._count_swallowed()
+            with self.changed:
+                swallowing.count(self)
+            if swallowing.is_hopeless(self):
+                time.sleep(1)
             raise Abandoned if self.abandoned else Parked
         if transactions.open_now() != lane.transactions:
             raise ContextMisuse(
@@ -137,14 +140,6 @@ class ThreadTurn(Turn):
 
     def _is_closed(self, lane: Lane) -> bool:
         return bool(self._closed) and self.is_closed(lane.scope.prefix)
-
-    def _count_swallowed(self) -> None:
-        """A function that catches BaseException in a loop never ends: its execution fails, its thread is slowed."""
-        self.swallowed += 1
-        if self.swallowed == endings.SWALLOWED_LIMIT:
-            endings.fail_for_swallowing(self)
-        if self.swallowed >= endings.SWALLOWED_LIMIT:
-            time.sleep(1)
 
     def _unwind(self, mismatch: NonDeterminism | None = None) -> None:
         with self.changed:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from django_workflows import AsyncContext, Context, ExecutionFailed, step, workflow
-from django_workflows.engine import endings
+from django_workflows.engine import swallowing
 from django_workflows.models import Status
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
@@ -121,15 +123,18 @@ def test_a_workflow_that_catches_base_exception_once_is_parked_all_the_same(
     assert workflows.result(execution) == "in time"
 
 
+@pytest.mark.parametrize("with_suppress", [False, True], ids=["except", "suppress"])
 def test_a_workflow_that_never_lets_itself_be_parked_fails(
-    workflows: Workflows, colour: Colour, monkeypatch: pytest.MonkeyPatch
+    workflows: Workflows, colour: Colour, with_suppress: bool
 ) -> None:
-    """A loop around `except BaseException` is found out, and the execution fails with the reason."""
-    monkeypatch.setattr(endings, "SWALLOWED_LIMIT", 3)
+    """A loop around `except BaseException` is found out: the execution fails with the reason, its caller goes on."""
 
     @colour()
     async def flow(ctx: AsyncContext) -> None:
-        for _ in range(4):
+        while True:
+            if with_suppress:
+                with suppress(BaseException):
+                    await ctx.sleep("1 day")
             try:
                 await ctx.sleep("1 day")
             except BaseException:
@@ -138,3 +143,41 @@ def test_a_workflow_that_never_lets_itself_be_parked_fails(
     execution = flow.start()
     with pytest.raises(ExecutionFailed, match="catches BaseException"):
         workflows.result(execution)
+
+
+def test_a_branch_that_never_lets_itself_be_parked_fails_its_workflow(workflows: Workflows, colour: Colour) -> None:
+    async def stubborn(ctx: AsyncContext) -> None:
+        while True:
+            try:
+                await ctx.wait_for_signal("never")
+            except BaseException:
+                continue
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> None:
+        await ctx.gather(stubborn, lambda c: c.sleep("1 day"))
+
+    with pytest.raises(ExecutionFailed, match="catches BaseException"):
+        workflows.result(flow.start())
+
+
+def test_a_function_that_catches_whatever_it_is_told_has_failed_all_the_same(
+    workflows: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One `try` in another: nothing gets it out of there, and only its thread is lost."""
+    monkeypatch.setattr(swallowing, "LIMIT", 3)
+    monkeypatch.setattr(swallowing, "ESCAPES", 2)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    enough = iter(range(8))
+
+    @workflow
+    def flow(ctx: Context) -> None:
+        for _ in enough:
+            with suppress(BaseException):
+                try:
+                    ctx.sleep("1 day")
+                except BaseException:
+                    continue
+
+    with pytest.raises(ExecutionFailed, match="catches BaseException"):
+        workflows.result(flow.start())
