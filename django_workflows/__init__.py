@@ -1,6 +1,6 @@
 """The author's door: what `workflows.py` imports."""
 
-from django_workflows.authoring.context import AsyncChildHandle, AsyncContext, ChildHandle, Context
+from django_workflows.authoring.context import AsyncChildHandle, AsyncContext, AsyncToken, ChildHandle, Context, Token
 from django_workflows.authoring.current import CurrentStep, current_step
 from django_workflows.authoring.decorators import step, workflow
 from django_workflows.authoring.retry import Retry
@@ -34,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncChildHandle",
     "AsyncContext",
+    "AsyncToken",
     "Break",
     "ChildHandle",
     "Context",
@@ -59,6 +60,7 @@ __all__ = [
     "RetryAfter",
     "StepFailed",
     "StepTimeout",
+    "Token",
     "TransitionError",
     "UnknownWorkflow",
     "Winner",

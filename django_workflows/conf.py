@@ -72,6 +72,12 @@ DEFAULTS: dict[str, Setting] = {
     "API_SCOPE": Setting(
         "", (str,), None, "Dotted path of `scope(user, queryset)`, which narrows what a user of the HTTP API finds."
     ),
+    "PUBLIC_URL": Setting(
+        "http://localhost:8000/api",
+        (str,),
+        None,
+        "Where the HTTP API is mounted, as others reach it: one-time links (`ctx.token`) begin with it.",
+    ),
     "FEED_SETTLE": Setting(
         60.0, _number, 0, "Seconds after which the feed takes it that what happened at a moment has been committed."
     ),
@@ -248,3 +254,8 @@ def api_scope() -> str:
 def feed_settle() -> float:
     """Seconds after which the feed takes a moment for settled."""
     return float(get("FEED_SETTLE"))
+
+
+def public_url() -> str:
+    """Where the HTTP API is mounted, as others reach it."""
+    return str(get("PUBLIC_URL"))

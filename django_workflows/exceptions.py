@@ -14,6 +14,8 @@ WorkflowsError
 ├── UnknownWorkflow            nothing is registered under this name (LookupError)
 ├── WorkflowDisabled           an operator has switched this workflow off
 ├── ExecutionNotFound          no such execution (LookupError)
+├── UnknownToken               no link has this secret (LookupError)
+├── TokenSpent                 a link was used, or its time is over
 ├── TransitionError            an operator's verb does not apply in this status
 ├── KeyConflict                an unfinished execution holds this key
 ├── ResultTimeout              `result(timeout=…)` passed (TimeoutError)
@@ -117,6 +119,14 @@ class WorkflowDisabled(WorkflowsError):
 
 class ExecutionNotFound(WorkflowsError, LookupError):
     """There is no execution with this id."""
+
+
+class UnknownToken(WorkflowsError, LookupError):
+    """There is no link with this secret; look whether the address was copied as a whole."""
+
+
+class TokenSpent(WorkflowsError):
+    """This link was used already, its time is over, or nobody waits for it any more."""
 
 
 class TransitionError(WorkflowsError):

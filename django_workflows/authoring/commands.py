@@ -50,6 +50,22 @@ class WaitForEvent(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenToken(Command):
+    """Make a one-time link; answers where it stands in the journal, and its address."""
+
+    kind: ClassVar[str] = "token"
+    timeout: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForToken(Command):
+    """Wait for the answer to the link that was made under `key`."""
+
+    kind: ClassVar[str] = ""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartChild(Command):
     """Start a child; `wait` also waits for its output."""
 

@@ -192,11 +192,11 @@ class Context(BaseContext):
         """`fn` (a step, a function or a workflow) for each item in parallel; results in the items' order."""
         return self._perform(building.map_over(fn, items, concurrency))  # type: ignore[no-any-return]  # by the engine
 
-    def gather(self, *branches: Callable[[Context], Any] | ChildHandle[Any]) -> list[Any]:
+    def gather(self, *branches: Callable[[Context], Any] | ChildHandle[Any] | Token) -> list[Any]:
         """Parallel branches. All finish, then the first error in branch order is raised."""
         return self._perform(building.gather(branches))  # type: ignore[no-any-return]  # by the engine
 
-    def race(self, *branches: Callable[[Context], Any] | ChildHandle[Any]) -> Winner[Any]:
+    def race(self, *branches: Callable[[Context], Any] | ChildHandle[Any] | Token) -> Winner[Any]:
         """The first branch to finish wins, and stays the winner; the others stop at their next step."""
         return self._perform(building.race(branches))  # type: ignore[no-any-return]  # by the engine
 
@@ -325,11 +325,15 @@ class AsyncContext(BaseContext):
         """See `Context.map`."""
         return self._perform(building.map_over(fn, items, concurrency))  # type: ignore[no-any-return]  # by the engine
 
-    def gather(self, *branches: Awaitable[Any] | Callable[[AsyncContext], Awaitable[Any]]) -> Awaitable[list[Any]]:
+    def gather(
+        self, *branches: Awaitable[Any] | Callable[[AsyncContext], Awaitable[Any]] | AsyncToken
+    ) -> Awaitable[list[Any]]:
         """See `Context.gather`; a branch may also be an awaitable."""
         return self._perform(building.gather(branches))  # type: ignore[no-any-return]  # by the engine
 
-    def race(self, *branches: Awaitable[Any] | Callable[[AsyncContext], Awaitable[Any]]) -> Awaitable[Winner[Any]]:
+    def race(
+        self, *branches: Awaitable[Any] | Callable[[AsyncContext], Awaitable[Any]] | AsyncToken
+    ) -> Awaitable[Winner[Any]]:
         """See `Context.race`; a branch may also be an awaitable."""
         return self._perform(building.race(branches))  # type: ignore[no-any-return]  # by the engine
 

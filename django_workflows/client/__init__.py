@@ -18,10 +18,12 @@ from django_workflows.client.handles import get
 from django_workflows.client.messages import send_event, signal
 from django_workflows.client.plans import definition_of
 from django_workflows.client.results import aresult, result
+from django_workflows.client.tokens import answer_token
 from django_workflows.exceptions import DefinitionError
 from django_workflows.models import Execution
 
 __all__ = [
+    "answer_token",
     "aresult",
     "door",
     "get",

@@ -7,7 +7,7 @@ from typing import Any
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.building import workflow_of
-from django_workflows.engine import branching, children, messages, steps, waits
+from django_workflows.engine import branching, children, messages, steps, tokens, waits
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import Turn
@@ -20,6 +20,7 @@ PROCEDURES: dict[type[commands.Command], Carry] = {
     commands.Sleep: waits.sleep,
     commands.WaitForSignal: waits.wait_for_signal,
     commands.WaitForEvent: waits.wait_for_event,
+    commands.OpenToken: tokens.open_token,
     commands.StartChild: children.start_child,
     commands.MapChildren: children.map_children,
     commands.Gather: branching.gather,
@@ -35,6 +36,8 @@ def procedure_for(turn: Turn, scope: str, key: str, command: commands.Command) -
     """The procedure of a command, after the journal has been compared with it."""
     if isinstance(command, commands.WaitForChild):
         return _result_of_child(turn, command)
+    if isinstance(command, commands.WaitForToken):
+        return tokens.wait_for_token(turn, command)
     if isinstance(command, commands.DoStep) and _runs_elsewhere(turn, command):
         return _step_elsewhere(turn, scope, key, command)
     entry = turn.journal.visit(key, command.kind, command.name)

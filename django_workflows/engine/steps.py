@@ -26,7 +26,7 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
         yield Deliver(entry.seq)
         return outcome_of(turn, entry, command)
     if entry is None:
-        entry = turn.new_entry(key, command.kind, command.name, status="pending", input=_input_of(command))
+        entry = turn.new_entry(key, command.kind, command.name, status="pending", input=_input_of(turn, command))
     while True:
         if entry.deadline is not None:
             yield TimerWait(key, entry.deadline)
@@ -65,14 +65,17 @@ def outcome_of(turn: Turn, entry: Entry, command: commands.DoStep, cause: BaseEx
     return turn.read(entry.output, codec.hint_of(command.step.fn))
 
 
-def _input_of(command: commands.DoStep) -> str | None:
+def _input_of(turn: Turn, command: commands.DoStep) -> str | None:
     """The arguments for people to read; what cannot be stored is left out, a step may take anything."""
     if not command.args and not command.kwargs:
         return None
     try:
-        return codec.encode([list(command.args), dict(command.kwargs)] if command.kwargs else list(command.args))
+        text = codec.encode([list(command.args), dict(command.kwargs)] if command.kwargs else list(command.args))
     except (ValueError, TypeError, RecursionError):
         return None
+    for secret in tuple(turn.secrets):  # other branches may add to them
+        text = text.replace(secret, "…")
+    return text
 
 
 def _next_attempt(turn: Turn, entry: Entry, lost: int) -> Entry:

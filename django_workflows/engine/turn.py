@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
 import msgspec
@@ -93,6 +93,7 @@ class Turn:
         self._closed: set[str] = set()  # scopes of branches that lost a race
         self._unrecorded: set[str] = set()  # keys of steps under way that have no row yet
         self._limit = conf.max_steps()
+        self.secrets: set[str] = set()  # addresses that the workflow holds, which the journal must not show
 
     # what a workflow may know
 
@@ -251,11 +252,15 @@ class Turn:
         try:
             return codec.decode(text if text is not None else "null", hint)
         except ValueError as error:
-            with self.changed:
-                self.pausing = f"A stored value cannot be read: {error}"
-                self.unwinding = True
-                self.changed.notify_all()
-            raise Parked from None
+            self.park(f"A stored value cannot be read: {error}")
+
+    def park(self, reason: str) -> NoReturn:
+        """Pause the execution for an operator to mend something, and unwind."""
+        with self.changed:
+            self.pausing = reason
+            self.unwinding = True
+            self.changed.notify_all()
+        raise Parked from None
 
     # storing
 

@@ -49,9 +49,9 @@ def wait_for_signal(
 ) -> Procedure:
     """Consume the oldest unread message of this name, or wait for one."""
     if entry is None:
-        entry = turn.new_entry(key, command.kind, command.name, deadline=_deadline(turn, command.timeout))
+        entry = turn.new_entry(key, command.kind, command.name, deadline=deadline_of(turn, command.timeout))
     if not entry.is_final:
-        entry = yield from _receive(turn, entry, MessageWait(key, entry.deadline, command.name, False))
+        entry = yield from receive(turn, entry, MessageWait(key, entry.deadline, command.name, False))
     yield Deliver(entry.seq)
     return _message(turn, entry)
 
@@ -68,7 +68,7 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
             found = yield Query(_lookback(turn, command, entry, command.lookback))
             if found is not None:
                 turn.feed(0, [found], [])  # others may have arrived before it, which nobody has read yet
-        entry = yield from _receive(turn, entry, wait)
+        entry = yield from receive(turn, entry, wait)
     yield Deliver(entry.seq)
     return _message(turn, entry)
 
@@ -94,7 +94,7 @@ def _open_event_wait(turn: Turn, key: str, command: commands.WaitForEvent) -> En
             key,
             command.kind,
             command.name,
-            deadline=_deadline(turn, command.timeout),
+            deadline=deadline_of(turn, command.timeout),
             input=codec.encode({"label": command.label, "match": match}),
             match_keys=keys_of(match),
             match_hash=codec.match_hash(match),
@@ -102,11 +102,11 @@ def _open_event_wait(turn: Turn, key: str, command: commands.WaitForEvent) -> En
     )
 
 
-def _deadline(turn: Turn, timeout: timedelta | None) -> datetime | None:
+def deadline_of(turn: Turn, timeout: timedelta | None) -> datetime | None:
     return None if timeout is None else turn.after(timeout)
 
 
-def _receive(turn: Turn, entry: Entry, wait: MessageWait) -> Procedure:
+def receive(turn: Turn, entry: Entry, wait: MessageWait) -> Procedure:
     """The final entry of a wait: a message, or the timeout if nothing has arrived when that is stored."""
     if turn.journal.get(entry.key) is None:
         turn.record(entry)

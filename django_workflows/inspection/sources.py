@@ -18,7 +18,7 @@ from django_workflows.inspection.timeline import Position
 from django_workflows.models import Event, EventType, Execution, Signal, StepKind, StepResult
 
 SCANNED = 500  # rows that one look reads of each source
-WAITS = (StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.CHILD)
+WAITS = (StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.TOKEN, StepKind.CHILD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,7 +231,7 @@ def _beginnings(id: UUID, page: Page) -> Iterator[Found]:
         yield _item(position(step), "step", step.name, titles.of_beginning(step), data, step.key)
 
 
-_LASTING = (StepKind.STEP, StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.CHILD)
+_LASTING = (StepKind.STEP, StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.TOKEN, StepKind.CHILD)
 
 
 def _outcomes(id: UUID, page: Page) -> Iterator[Found]:

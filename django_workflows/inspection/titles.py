@@ -60,6 +60,7 @@ def of_beginning(step: StepResult) -> str:
         StepKind.SLEEP.value: _("Went to sleep: %(name)s") if step.name else _("Went to sleep"),
         StepKind.SIGNAL.value: _("Waits for the signal %(name)s"),
         StepKind.EVENT.value: _("Waits for the event %(name)s"),
+        StepKind.TOKEN.value: _("One-time link made: %(name)s"),
         StepKind.CHILD.value: _("Child workflow %(name)s started"),
     }
     return texts.get(step.kind, _("Step %(name)s started")) % {"name": step.name}
@@ -82,6 +83,8 @@ def _outcome(step: StepResult, *, answered: bool) -> str:
             return _("Got the signal %(name)s") if answered else _("Waited in vain for the signal %(name)s")
         case StepKind.EVENT if not failed:
             return _("Got the event %(name)s") if answered else _("Waited in vain for the event %(name)s")
+        case StepKind.TOKEN:
+            return _("One-time link answered: %(name)s") if answered else _("One-time link closed: %(name)s")
         case StepKind.CHILD:
             return _("Child workflow %(name)s failed: %(error)s") if failed else _("Child workflow %(name)s ended")
         case StepKind.SEND:

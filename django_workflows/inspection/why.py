@@ -149,6 +149,8 @@ def _wait(execution: Execution, found: OpenSteps, now: datetime) -> str:
             return _timed(_("waiting for signal %(name)s") % values, step, now)
         case StepKind.EVENT:
             return _timed(_("waiting for event %(name)s") % values, step, now)
+        case StepKind.TOKEN:
+            return _timed(_("waiting for an answer to the link %(name)s") % values, step, now)
         case StepKind.CHILD:
             text = ngettext("waiting for child %(name)s", "waiting for %(count)s children", found.of_kind)
             return text % values

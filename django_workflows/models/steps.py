@@ -19,12 +19,16 @@ class StepKind(models.TextChoices):
     SLEEP = "sleep", _("sleep")
     SIGNAL = "signal", _("wait for a signal")
     EVENT = "event", _("wait for an event")
+    TOKEN = "token", _("one-time link")
     CHILD = "child", _("child workflow")
     RACE = "race", _("race")
     LOOP = "loop", _("loop")
     VALUE = "value", _("recorded value")
     SEND = "send", _("sent message")
     PAUSE = "pause", _("pause asked for by the workflow")
+
+
+WAITS = (StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.TOKEN, StepKind.CHILD)
 
 
 class StepStatus(models.TextChoices):
@@ -92,6 +96,8 @@ class StepResult(models.Model):
                 name="workflows_step_open_event",
                 condition=models.Q(kind=StepKind.EVENT, status=StepStatus.SCHEDULED),
             ),
+            # a link by the hash of its secret; used ones too, which are told from what never was one
+            models.Index(fields=("match_hash",), name="workflows_step_token", condition=models.Q(kind=StepKind.TOKEN)),
             # the feed of everything
             models.Index(
                 fields=("completed_at",), name="workflows_step_ended", condition=models.Q(completed_at__isnull=False)
@@ -99,7 +105,7 @@ class StepResult(models.Model):
             models.Index(
                 fields=("created_at",),
                 name="workflows_step_wait_began",
-                condition=models.Q(kind__in=(StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.CHILD)),
+                condition=models.Q(kind__in=WAITS),
             ),
         )
 

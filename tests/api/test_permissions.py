@@ -26,6 +26,7 @@ NEEDED: dict[tuple[str, str], tuple[str, ...] | str | None] = {
     ("docs", "get"): None,
     ("rpc", "post"): None,  # each method checks its own, see test_rpc
     ("webhook", "any"): "open",
+    ("token", "any"): "open",
     ("workflows", "get"): ("view_workflow",),
     ("workflows", "post"): ("add_workflow",),
     ("workflow", "get"): ("view_workflow",),
@@ -105,9 +106,9 @@ def paths(greet: WorkflowDefinition[..., str]) -> dict[str, str]:
     for pattern, _view in views():
         if (name := pattern.name) is None:
             continue
-        route = str(pattern.pattern).replace("<workflow_name:name>", known["workflows"])
+        route = str(pattern.pattern).replace("<any:name>", known["workflows"])
         target: Any = trigger if route.startswith("triggers") else targets.get(name, execution)
-        found[name] = "/api/" + route.replace("<str:id>", str(target.pk))
+        found[name] = "/api/" + route.replace("<any:id>", str(target.pk))
     return found
 
 

@@ -17,6 +17,7 @@ from tests.client.samples import Receipt, door_charge, door_import, door_receipt
 def test_the_public_names() -> None:
     """What applications import; everything else may move."""
     assert client.__all__ == [
+        "answer_token",
         "aresult",
         "door",
         "get",
