@@ -19,6 +19,7 @@ SHOP_PAYMENT_URL = os.environ.get("DEMO_PAYMENT_URL", "http://127.0.0.1:8090")
 SHOP_PAYMENT_TIMEOUT = 3
 SERVERS_CERTIFICATE_LIFETIME = timedelta(seconds=20)
 NEWSLETTER_INTERVAL = "15 seconds"
+GITHUB_QUIET_TIME = "10 seconds"
 
 # What the provider has charged belongs to one database; with another one the same orders are new.
 _url = database_url.from_settings(DATABASES["default"])

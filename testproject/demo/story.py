@@ -15,6 +15,7 @@ from django_workflows.models import Execution, Trigger
 from django_workflows.triggers import firing, registering
 from testproject import shop
 from testproject.billing.workflows import bill_customers, invoice_customer
+from testproject.github.workflows import github_delivery, summarise_checks
 from testproject.newsletter.models import Subscriber
 from testproject.newsletter.subscriptions import subscribe, unsubscribe
 from testproject.newsletter.workflows import newsletter
@@ -30,7 +31,10 @@ SERVERS = {"web-1": "small", "web-2": "small", "database": "large", "mail": "med
 BILLING = "every minute"
 READERS = [f"reader-{number}@example.com" for number in range(1, 13)]
 
-ENDING = [definition.name for definition in (fulfil, ship, bill_customers, invoice_customer)]
+ENDING = [
+    definition.name
+    for definition in (fulfil, ship, bill_customers, invoice_customer, github_delivery, summarise_checks)
+]
 LASTING = [definition.name for definition in (server_life, newsletter)]  # until somebody ends them
 
 

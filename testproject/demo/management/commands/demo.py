@@ -20,6 +20,7 @@ from django_workflows.models import Execution
 from testproject.demo import data, report, story
 from testproject.demo.cast import LEDGER, Cast
 from testproject.demo.children import KeepsDying, stop
+from testproject.demo.deliveries import GitHub
 from testproject.demo.settings import DEMO_FOLDER
 from testproject.shop.models import Order
 
@@ -69,11 +70,11 @@ class Command(BaseCommand):
             child.start()
         self.introduce(cast, password)
         self.tell(story.begin())
-        people, winding_up = story.People(), False
+        people, github, winding_up = story.People(), GitHub(cast.web), False
         while time.monotonic() < end:
             self.watch(cast, min(end, time.monotonic() + ACT_EVERY))
             try:
-                self.tell(() if winding_up else people.act())
+                self.tell(() if winding_up else (*people.act(), *github.act()))
                 self.report(cast)
                 if not until_done or story.unfinished(story.LASTING if winding_up else story.ENDING):
                     continue
