@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from django.urls import URLPattern, path
 from django.urls.converters import StringConverter, register_converter
 
-from django_workflows.api import webhooks
+from django_workflows.api import tokens, webhooks
 from django_workflows.api.base import ApiView
 from django_workflows.api.views import (
     documentation,
@@ -24,36 +24,36 @@ from django_workflows.api.views import (
 app_name = "django_workflows"
 
 
-class NameConverter(StringConverter):
-    """A workflow's name, which may hold slashes."""
+class AnyConverter(StringConverter):
+    """Any text without a slash at its end. Names may hold slashes, and what is no id is not found by the view."""
 
-    regex = ".*[^/]"
+    regex = r"[\s\S]*[^/]"
 
 
-register_converter(NameConverter, "workflow_name")
+register_converter(AnyConverter, "any")
 
 # The more special address of two comes first: a name may hold slashes.
 ROUTES: tuple[tuple[str, str, type[ApiView]], ...] = (
     ("workflows", "workflows", workflows.Workflows),
-    ("start", "workflows/<workflow_name:name>/start", workflows.Start),
-    ("versions", "workflows/<workflow_name:name>/versions", workflows.Versions),
-    ("workflow", "workflows/<workflow_name:name>", workflows.Workflow),
+    ("start", "workflows/<any:name>/start", workflows.Start),
+    ("versions", "workflows/<any:name>/versions", workflows.Versions),
+    ("workflow", "workflows/<any:name>", workflows.Workflow),
     ("executions", "executions", executions.Executions),
-    ("execution", "executions/<str:id>", executions.Execution),
-    ("pause", "executions/<str:id>/pause", executions.Pause),
-    ("resume", "executions/<str:id>/resume", executions.Resume),
-    ("cancel", "executions/<str:id>/cancel", executions.Cancel),
-    ("retry", "executions/<str:id>/retry", executions.Retry),
-    ("signal", "executions/<str:id>/signal", executions.Signal),
-    ("history", "executions/<str:id>/history", executions.History),
-    ("steps", "executions/<str:id>/steps", executions.Steps),
-    ("timeline", "executions/<str:id>/timeline", executions.Timeline),
-    ("stream", "executions/<str:id>/stream", waiting.Stream),
-    ("result", "executions/<str:id>/result", waiting.Result),
+    ("pause", "executions/<any:id>/pause", executions.Pause),
+    ("resume", "executions/<any:id>/resume", executions.Resume),
+    ("cancel", "executions/<any:id>/cancel", executions.Cancel),
+    ("retry", "executions/<any:id>/retry", executions.Retry),
+    ("signal", "executions/<any:id>/signal", executions.Signal),
+    ("history", "executions/<any:id>/history", executions.History),
+    ("steps", "executions/<any:id>/steps", executions.Steps),
+    ("timeline", "executions/<any:id>/timeline", executions.Timeline),
+    ("stream", "executions/<any:id>/stream", waiting.Stream),
+    ("result", "executions/<any:id>/result", waiting.Result),
+    ("execution", "executions/<any:id>", executions.Execution),
     ("events", "events", events.Events),
     ("triggers", "triggers", triggers.Triggers),
-    ("trigger", "triggers/<str:id>", triggers.Trigger),
-    ("fire", "triggers/<str:id>/fire", triggers.Fire),
+    ("fire", "triggers/<any:id>/fire", triggers.Fire),
+    ("trigger", "triggers/<any:id>", triggers.Trigger),
     ("metrics", "metrics", metrics.Metrics),
     ("rpc", "rpc", rpc.Rpc),
     ("openapi", "openapi.json", documentation.OpenApi),
@@ -67,12 +67,12 @@ def _patterns() -> Iterator[URLPattern]:
         yield path(f"{route}/", view.as_view(schema=None))
 
 
-LISTED = tuple(
-    (route.replace("<workflow_name:name>", "{name}").replace("<str:id>", "{id}"), view) for _, route, view in ROUTES
-)
+LISTED = tuple((route.replace("<any:name>", "{name}").replace("<any:id>", "{id}"), view) for _, route, view in ROUTES)
 
 urlpatterns = [
     path("", root.Root.as_view(routes=LISTED), name="root"),
     *_patterns(),
     path("webhooks/<path:path>", webhooks.receive_webhook, name="webhook"),
+    path("tokens/<str:secret>", tokens.answer, name="token"),
+    path("tokens/<str:secret>/", tokens.answer),
 ]

@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 
 from rest_framework.schemas.openapi import AutoSchema as RestSchema
 
-INSTALLED = importlib.util.find_spec("drf_spectacular") is not None
+try:
+    INSTALLED = importlib.util.find_spec("drf_spectacular") is not None
+except ValueError:  # somebody has made it unimportable
+    INSTALLED = False
 
 if INSTALLED:
     from drf_spectacular.openapi import AutoSchema

@@ -45,7 +45,7 @@ def test_a_batch_is_published_as_a_whole_and_once(operator: Api) -> None:
 
     assert first.status_code == 201
     assert again.json() == first.json()
-    assert sorted(Event.objects.values_list("event_id", flat=True)) == ["b#0", "b#2", "paid-1"]
+    assert set(Event.objects.values_list("event_id", flat=True)) == {"b#0", "b#2", "paid-1"}
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_many_streams_under_asgi_share_one_thread(ada: User) -> None:
 
     async def scenario() -> tuple[list[list[dict[str, Any]]], int]:
         client = await client_of(ada)
-        answers = [await client.get(f"/api/executions/{execution.id}/stream") for _ in range(10)]
+        answers: list[Any] = [await client.get(f"/api/executions/{execution.id}/stream") for _ in range(10)]
         before = threading.active_count()
         told: list[list[bytes]] = [[] for _ in answers]
         readers = [
@@ -256,7 +256,7 @@ def test_results_under_asgi_are_waited_for_without_threads(ada: User) -> None:
     execution = make_execution(Status.WAITING)
 
     async def one(client: AsyncClient) -> dict[str, Any]:
-        answer = await client.get(f"/api/executions/{execution.id}/result?wait=20")
+        answer: Any = await client.get(f"/api/executions/{execution.id}/result?wait=20")
         text = b"".join([text async for text in answer.streaming_content])
         found: dict[str, Any] = json.loads(text)
         return found
@@ -277,7 +277,7 @@ def test_who_goes_away_gives_the_slot_back(ada: User) -> None:
 
     async def scenario() -> None:
         client = await client_of(ada)
-        answer = await client.get(f"/api/executions/{execution.id}/stream")
+        answer: Any = await client.get(f"/api/executions/{execution.id}/stream")
         told: list[bytes] = []
         reader = asyncio.create_task(collect(answer.streaming_content, told))
         await until(lambda: bool(told))

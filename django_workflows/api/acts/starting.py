@@ -92,5 +92,6 @@ def _unknown(access: Access, name: str) -> str:
 
 def _check_visible(access: Access, id: object) -> None:
     """A key may belong to an execution that does not exist for this user."""
-    if uuid_of(id) is None or not access.visible(Execution.objects.filter(pk=id)).exists():
+    uuid = uuid_of(id)
+    if uuid is None or not access.visible(Execution.objects.filter(pk=uuid)).exists():
         raise PermissionDenied(_("This key belongs to an execution that you may not see. Choose another one."))
