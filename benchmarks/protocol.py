@@ -24,6 +24,7 @@ class Reading:
     completed: int = 0
     expected: int = 0
     cannot: str = ""  # why this system cannot be measured so
+    missing: dict[str, str] = field(default_factory=dict)  # why it has no such figure, by its name
     facts: dict[str, str] = field(default_factory=dict)  # what a reader wants to see beside the figures: plans, options
 
 

@@ -36,9 +36,17 @@ class Report:
             for result in self._results
             if result.cannot
         ]
-        completed, expected = map(sum, zip(*(result.completed for result in self._results), strict=True))
-        share = f"{completed / expected:.2%}" if expected else "–"
-        return "\n".join([*lines, f"- completed: {completed:,} of {expected:,} executions ({share})"])
+        lines += [
+            f"- {result.measure.id}, {figure}, {result.system}: – because: {reason}"
+            for result in self._results
+            for figure, reason in result.readings[-1].missing.items()
+        ]
+        return "\n".join([*lines, *(f"- completed by {system}: {self._share(system)}" for system in self._systems)])
+
+    def _share(self, system: str) -> str:
+        counts = [result.completed for result in self._results if result.system == system]
+        completed, expected = (sum(values) for values in zip(*counts, strict=True))
+        return f"{completed:,} of {expected:,} executions ({completed / expected:.2%})" if expected else "–"
 
     def save(self, folder: Path = RESULTS) -> Path:
         """Write everything, each round's figures included; where it is."""
