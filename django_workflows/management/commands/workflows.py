@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_workflows.exceptions import WorkflowsError
-from django_workflows.management import listing, showing, starting, steering, switching, triggers
+from django_workflows.management import defining, listing, showing, starting, steering, switching, triggers
 from django_workflows.management.output import Output
 
 
@@ -35,6 +35,7 @@ SUBCOMMANDS = {
     "resume": _verb("resume", "Let paused executions go on."),
     "cancel": _verb("cancel", "End executions and their children."),
     "retry": _verb("retry", "Let failed executions go on from the step that failed."),
+    "define": Subcommand("Save workflows described as JSON.", defining.add_arguments, defining.handle),
     "enable": Subcommand("Let workflows be started.", switching.add_arguments, partial(switching.switch, True)),
     "disable": Subcommand(
         "Let nothing start these workflows.", switching.add_arguments, partial(switching.switch, False)
