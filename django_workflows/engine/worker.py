@@ -139,7 +139,7 @@ class WorkerProcess:
         if not wakeups.can_notify(self.alias):
             return None
         listener = Listener(self.alias, self.pump.wake_up)
-        self.pump.is_listening = lambda: listener.is_listening
+        self.pump.lookout.is_listening = lambda: listener.is_listening
         listener.start()
         return listener
 

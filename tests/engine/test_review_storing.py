@@ -15,7 +15,7 @@ from django.db import connection
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, database_now, monotonic
 from django_workflows.engine import inline, watching
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of
 from django_workflows.engine.loading import Loaded, load
 from django_workflows.engine.pump import Pump
 from django_workflows.engine.repertoire import Diet
@@ -118,7 +118,7 @@ def test_a_claim_that_no_turn_has_is_given_back_and_fenced() -> None:
     others = make_execution(Status.RUNNING)
     pump = _pump(worker)
     pump.hold(_turn(known))
-    pump._release_orphans()
+    pump._harvest.release_orphans()
     for execution in (mine, known, others):
         execution.refresh_from_db()
     assert (mine.status, mine.claim, mine.claimed_by) == (Status.PENDING, 2, None)
@@ -135,7 +135,7 @@ def test_two_parents_of_one_child_both_learn_of_its_end() -> None:
         turn.record(turn.new_entry("1", "child", "fulfil", child_id=child.id))
     store_all(ALIAS, [_taken(turn) for turn in turns])
     with connection.cursor() as cursor:
-        loaded = load(cursor, _pump(uuid4()).dialect, [turn.claimed for turn in turns])
+        loaded = load(cursor, dialect_of(connection), [turn.claimed for turn in turns])
     assert [set(one.children) for one in loaded] == [{child.id}, {child.id}]
 
 

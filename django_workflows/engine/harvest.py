@@ -1,0 +1,189 @@
+"""What a pump claims: from which places, how much, and what becomes of what cannot begin here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import conf
+from django_workflows.clock import monotonic
+from django_workflows.engine import claiming, loading
+from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Peek
+from django_workflows.engine.database import AmbiguousCommit, Dialect, dialect_of, single
+from django_workflows.engine.loading import Loaded
+from django_workflows.engine.repertoire import Repertoire
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.watching import Watch
+from django_workflows.engine.writes import End, Ending
+
+logger = logging.getLogger("django_workflows")
+
+ORPHANS_SECONDS = 5.0  # a worker looks this often for claims of its own that no turn has
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where due executions of one colour may be: a queue and priority."""
+
+    place: tuple[str, int]
+    is_async: bool
+
+
+class Harvest:
+    """Claims for one worker; `held` are the turns that its pump has. Used by the thread of the pump alone."""
+
+    def __init__(
+        self, worker: UUID, repertoire: Repertoire, *, alias: str, held: Mapping[UUID, Turn], watch: Watch
+    ) -> None:
+        self.claimed_at = 0.0
+        self._worker, self._repertoire, self._alias = worker, repertoire, alias
+        self._held, self._watch = held, watch
+        self._ready: list[Source] = []
+        self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last look
+        self._orphans_at = 0.0
+        self._may_have_orphans = False
+
+    @property
+    def _dialect(self) -> Dialect:
+        return dialect_of(connections[self._alias])
+
+    # where there is something
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no place is known to have anything."""
+        return not self._ready
+
+    def can_take(self, free: Mapping[bool, int]) -> bool:
+        """Whether a place has something for which there is a slot: `free` says how many, for async or not."""
+        return any(free[source.is_async] > 0 for source in self._ready)
+
+    def plan(self, peek: Peek) -> None:
+        """Note what was seen to be due."""
+        ready, diet = peek.ready(), self._repertoire.diet
+        if ready and self._repertoire.is_time():
+            self._repertoire.learn(ready)
+            diet = self._repertoire.diet
+        colours = [is_async for is_async, served in ((False, diet.plain), (True, diet.asynchronous)) if served]
+        self._ready = [Source(place, is_async) for place in ready for is_async in colours]
+        self._fruitful.clear()
+
+    # taking
+
+    def take(self, free: dict[bool, int], begin: Callable[[list[Loaded]], None], learned: Callable[[], None]) -> None:
+        """Take as much as there are slots for, the highest priority first, and have it begun at once."""
+        for source in list(self._ready):
+            if (limit := free[source.is_async]) <= 0:
+                continue
+            taken = self._claim(source, limit)
+            free[source.is_async] -= len(taken)
+            if taken:
+                self._fruitful.add(source.place)
+            if len(taken) < limit and self._exhaust(source):
+                learned()
+            if taken:
+                begin(self.load(taken))
+
+    def _exhaust(self, source: Source) -> bool:
+        """Less was there than could be taken. When none was, what is due is new here: then whether it was learned; or
+        it needs code that is not here, and steps back.
+        """
+        self._ready.remove(source)
+        if source.place in self._fruitful or any(other.place == source.place for other in self._ready):
+            return False
+        if self._repertoire.learn([source.place]):
+            return True
+        self._defer_unknown(source.place)
+        return False
+
+    def _claim(self, source: Source, limit: int) -> list[Claimed]:
+        diet = self._repertoire.diet
+        appetite = Appetite(diet.asynchronous if source.is_async else diet.plain, limit)
+
+        def ask(cursor: CursorWrapper) -> list[Claimed]:
+            lease, worker = conf.lease(), self._worker
+            return claiming.claim(
+                cursor, self._dialect, source.place, appetite, worker=worker, lease=lease, alone=diet.alone
+            )
+
+        try:
+            return single(self._alias, ask)
+        except AmbiguousCommit:
+            return self.read_back()
+
+    def read_back(self) -> list[Claimed]:
+        """After a claim whose commit is in doubt: what is held under this worker's name and not known here."""
+        while True:
+            try:
+                mine = single(self._alias, partial(claiming.claimed_by, dialect=self._dialect, worker=self._worker))
+            except AmbiguousCommit:
+                continue
+            return [claimed for claimed in mine if not self._knows(claimed.id, claimed.claim)]
+
+    def _knows(self, id: UUID, claim: int) -> bool:
+        turn = self._held.get(id)
+        return turn is not None and turn.claimed.claim == claim
+
+    def load(self, taken: list[Claimed]) -> list[Loaded]:
+        """What the turns of a claimed batch start from; what must not begin here is given back."""
+        self._may_have_orphans = True
+        self.claimed_at = monotonic()
+        mine = [claimed for claimed in taken if self._may_begin(claimed)]
+        return single(self._alias, partial(loading.load, dialect=self._dialect, batch=mine)) if mine else []
+
+    def _may_begin(self, claimed: Claimed) -> bool:
+        """An expired lease counts as a crash: the execution may have become a suspect by being claimed."""
+        if claimed.crashes >= QUARANTINE_AFTER:
+            reason = (
+                f"Quarantined: its worker died {claimed.crashes} times without progress, three times alone. "
+                "Resume it when the cause is mended."
+            )
+            self._watch.end_unstarted(claimed, Ending(end=End.PAUSE, reason=reason))
+            logger.error("Execution %s (%s) is paused. %s", claimed.id, claimed.workflow, reason)
+            return False
+        if claimed.crashes >= claiming.ALONE_AFTER and not self._repertoire.diet.alone:
+            self._watch.end_unstarted(claimed, Ending(end=End.RELEASE))
+            return False
+        return True
+
+    def _defer_unknown(self, place: tuple[str, int]) -> None:
+        """Due, and none of it was for us: let what nobody here can execute step back."""
+        diet = self._repertoire.diet
+        if diet.alone:
+            return
+        ask = partial(claiming.defer_unknown, dialect=self._dialect, place=place, served=diet.served)
+        if deferred := single(self._alias, ask):
+            logger.debug("%d due executions in %r need code that is not here", deferred, place[0])
+
+    # giving back
+
+    def expect_orphans(self) -> None:
+        """After an outage: something may have been claimed that never reached a turn."""
+        self._may_have_orphans = True
+
+    def release_orphans(self) -> bool:
+        """Give back claims without a turn, now and then: one whose last write could not be stored would be extended for
+        ever by the keeper. Whether there were any.
+        """
+        if not (self._may_have_orphans or self._held) or monotonic() < self._orphans_at:
+            return False
+        self._orphans_at = monotonic() + ORPHANS_SECONDS
+        held = single(self._alias, partial(claiming.held_by, dialect=self._dialect, worker=self._worker))
+        orphans = [id for id, claim in held if not self._knows(id, claim)]
+        self._may_have_orphans = bool(orphans)  # one whose row is locked is given back in another round
+        if orphans:
+            logger.warning("Giving back %d executions that have no turn here.", len(orphans))
+            ask = partial(claiming.give_back, dialect=self._dialect, worker=self._worker, ids=orphans)
+            single(self._alias, ask)
+        return bool(orphans)
+
+    def release_all(self, *, crashed: bool) -> None:
+        """Give back whatever this worker holds."""
+        ask = partial(claiming.release_all, dialect=self._dialect, workers=[self._worker], crashed=crashed)
+        single(self._alias, ask)

@@ -1,0 +1,51 @@
+"""Waiting for a database that is away."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from django.db import DatabaseError, InterfaceError, connections
+
+from django_workflows.clock import monotonic
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
+
+logger = logging.getLogger("django_workflows")
+
+UNREACHABLE = (ConnectionLost, AmbiguousCommit, DatabaseError, InterfaceError)
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+WORTH_TELLING = 1.0
+
+
+class Outage:
+    """Counts the failures since the database last did what it was asked, so that pauses grow."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._failures = 0
+        self._pause = threading.Event()  # never set: a sleep
+
+    def is_over(self) -> None:
+        """The database did all that it was asked."""
+        self._failures = 0
+
+    def wait_out(self, error: Exception, connect: Callable[[], None], give_up_at: Callable[[], float | None]) -> bool:
+        """Say so once, try to connect with growing pauses; False when it was time to give up."""
+        began = monotonic()
+        if not self._failures:
+            logger.warning("The database cannot be used (%s). Waiting for it; nothing is lost.", str(error).strip())
+        while (end := give_up_at()) is None or monotonic() < end:
+            pause = min(FIRST_PAUSE * 2 ** min(self._failures, 6), LONGEST_PAUSE)
+            self._failures += 1
+            self._pause.wait(pause * random.uniform(0.5, 1.0))
+            connections[self._alias].close()
+            try:
+                connect()
+            except UNREACHABLE:
+                continue
+            if (seconds := monotonic() - began) > WORTH_TELLING:
+                logger.warning("The database answers again after %.1f s.", seconds)
+            return True
+        return False
