@@ -103,11 +103,14 @@ class _Round:
             self._save(trigger, next_at=None)
             return
         try:
-            plan = plan_of(trigger)
-        except (ValueError, TypeError, AttributeError) as error:
+            self._deal_with(trigger)
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+            # made past all checks: one row must not stop the others, nor the worker
             logger.error("The schedule %s of %s cannot be read: %s", trigger.pk, trigger.workflow, error)
             self._save(trigger, next_at=self._now + _BROKEN)
-            return
+
+    def _deal_with(self, trigger: Trigger) -> None:
+        plan = plan_of(trigger)
         if trigger.next_at is None:
             plan_anew(trigger, self._now)
             self._save(trigger, next_at=trigger.next_at, scheduled_until=self._now, buffered_at=None)

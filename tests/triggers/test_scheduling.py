@@ -240,7 +240,7 @@ def test_all_that_was_missed_runs_oldest_first_up_to_a_number() -> None:
     started = go_on(trigger, hours=3)
     nominal = [datetime.fromisoformat(given["nominal_time"]) for given in inputs(sched_times)]
     assert len(started) == len(nominal) == 100
-    assert sorted(nominal) == [nominal[0] + timedelta(minutes=n) for n in range(100)]
+    assert sorted(nominal) == [min(nominal) + timedelta(minutes=n) for n in range(100)]
     assert [row.idempotency_key for row in started] == sorted(row.idempotency_key or "" for row in started)
 
 
@@ -410,9 +410,22 @@ def test_a_schedule_that_the_workflow_refuses_is_told_and_goes_on() -> None:
     assert len(executions(other)) == 2
 
 
-def test_a_row_that_cannot_be_read_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "config"),
+    [
+        ("whenever", {}),
+        ("* * * * *", {"tz": "Mars"}),
+        ("* * * * *", {"catch_up": 1e300}),
+        ("* * * * *", {"catch_up_all": "many"}),
+        ("* * * * *", {"jitter": [1]}),
+        ("* * * * *", {"tz": 7}),
+    ],
+)
+def test_a_row_that_cannot_be_read_does_not_stop_the_others(
+    pattern: str, config: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = schedule(sched_plain)
-    Trigger.objects.filter(pk=broken.pk).update(pattern="whenever", config={"tz": "Mars"})
+    Trigger.objects.filter(pk=broken.pk).update(pattern=pattern, config=config)
     other = schedule(sched_times)
     go_on(broken, minutes=1)
     assert len(executions(other)) == 1
