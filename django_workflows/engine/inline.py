@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connections
+from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
 from django_workflows.authoring.registry import registry
@@ -96,19 +97,24 @@ class InlineDriver:
         """Give one execution a turn, if it is due and its code is here; whether it was."""
         dialect = dialect_of(connections[self.alias])
         served = [(name, version) for name, version, _ in registry.served()]
-        moment = monotonic()
-        if (claimed := self._claim(id, served) or self._claim(id, self._stored(id, served))) is None:
+        claimed, moment = self._claim(id, served)
+        if claimed is None:
+            claimed, moment = self._claim(id, self._stored(id, served))
+        if claimed is None:
             return False
         loaded = transact(self.alias, lambda cursor: loading.load(cursor, dialect, [claimed]))[0]
         self._execute(loaded, DatabaseClock(claimed.claimed_at, moment))
         return True
 
-    def _claim(self, id: UUID, served: list[tuple[str, int]]) -> claiming.Claimed | None:
+    def _claim(self, id: UUID, served: list[tuple[str, int]]) -> tuple[claiming.Claimed | None, float]:
+        """The execution, if it could be taken, and the local moment just before the database was asked."""
         dialect = dialect_of(connections[self.alias])
-        return transact(
-            self.alias,
-            lambda cursor: claiming.claim_one(cursor, dialect, id, served, worker=self.worker, lease=LEASE),
-        )
+
+        def claim(cursor: CursorWrapper) -> tuple[claiming.Claimed | None, float]:
+            moment = monotonic()  # after waiting for a lock or another try: what the clock is ahead by
+            return claiming.claim_one(cursor, dialect, id, served, worker=self.worker, lease=LEASE), moment
+
+        return transact(self.alias, claim)
 
     def _stored(self, id: UUID, served: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """What the execution needs, when that is a stored definition."""

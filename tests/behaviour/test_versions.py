@@ -139,7 +139,8 @@ def test_it_may_only_be_an_old_worker(workflows: Workflows, project: Deployer, l
     row = of(execution)
     assert (row.status, row.crashes) == (Status.PENDING, 0)
     assert row.wake_at is not None
-    assert 25 < (row.wake_at - workflows.now()).total_seconds() <= 30
+    # never early, so it may be late by what a statement took when it was made
+    assert 25 < (row.wake_at - workflows.now()).total_seconds() < 31
     project.deploy(old(project))
     assert workflows.result(execution) == "old"
     mismatch = Event.objects.get(execution=execution.id, name="code does not match the journal")
