@@ -29,7 +29,9 @@ def change(model: str, pk: object) -> str:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_list_opens_and_only_triggers_can_be_added(operator: Client, admin_client: Client, model: str) -> None:
+def test_every_list_opens_and_only_triggers_and_workflows_can_be_added(
+    operator: Client, admin_client: Client, model: str
+) -> None:
     execution = make_execution()
     make_step(execution)
     make_signal(execution)
@@ -42,7 +44,7 @@ def test_every_list_opens_and_only_triggers_can_be_added(operator: Client, admin
     listed = admin_client.get(reverse(f"admin:django_workflows_{model}_changelist"), {"q": "f"})
     assert listed.status_code == 200
     assert admin_client.get(reverse(f"admin:django_workflows_{model}_changelist")).status_code == 200
-    may_be_made = 200 if model == "trigger" else 403
+    may_be_made = 200 if model in {"trigger", "workflow"} else 403
     assert admin_client.get(reverse(f"admin:django_workflows_{model}_add")).status_code == may_be_made
 
 
