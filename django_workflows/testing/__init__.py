@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from django_workflows.testing.harness import Workflows
     from django_workflows.testing.journals import Row
     from django_workflows.testing.replay import export_history, replay_history
+    from django_workflows.testing.webhooks import sign_delivery
 
-__all__ = ["Call", "Fake", "Row", "Workflows", "export_history", "replay_history"]
+__all__ = ["Call", "Fake", "Row", "Workflows", "export_history", "replay_history", "sign_delivery"]
 
 _HOMES = {
     "Call": "fakes",
@@ -24,6 +25,7 @@ _HOMES = {
     "Workflows": "harness",
     "export_history": "replay",
     "replay_history": "replay",
+    "sign_delivery": "webhooks",
 }
 
 

@@ -65,18 +65,24 @@ def _hmac(delivery: Delivery, options: WebhookOptions, secrets: Sequence[str]) -
     given = delivery.header(options.header)
     if not given:
         raise Unproven(f"the header {options.header} is missing")
+    content = signed_content(delivery, options)
+    _compare([_bytes(given)], (options.prefix + sign(secret, content, options) for secret in secrets), options.header)
+    return _moment(delivery.header(options.timestamp_header)) if options.timestamp_header else None
+
+
+def signed_content(delivery: Delivery, options: WebhookOptions) -> bytes:
+    """The bytes that are signed: the body, and what the options put around it."""
     values = {
         "{body}": delivery.body,
         "{timestamp}": _bytes(delivery.header(options.timestamp_header)),
         "{id}": _bytes(delivery.header(options.id_header)),
     }
-    content = b"".join(values.get(piece, piece.encode()) for piece in options.pieces)
-    _compare([_bytes(given)], (options.prefix + _sign(secret, content, options) for secret in secrets), options.header)
-    return _moment(delivery.header(options.timestamp_header)) if options.timestamp_header else None
+    return b"".join(values.get(piece, piece.encode()) for piece in options.pieces)
 
 
 @sensitive_variables("secret")
-def _sign(secret: str, content: bytes, options: WebhookOptions) -> str:
+def sign(secret: str, content: bytes, options: WebhookOptions) -> str:
+    """The signature of these bytes, as it is written in a header, without the prefix."""
     digest = hmac.new(secret.encode(), content, getattr(hashlib, options.hash)).digest()
     return digest.hex() if options.encoding == "hex" else base64.b64encode(digest).decode()
 
@@ -90,7 +96,7 @@ def _stripe(delivery: Delivery, options: WebhookOptions, secrets: Sequence[str])
         raise Unproven(f"the header {options.header} is missing, or has no single timestamp")
     given = [_bytes(value) for name, _, value in parts if name.strip() == "v1"]
     content = _bytes(times[0]) + b"." + delivery.body
-    _compare(given, (_sign(secret, content, options) for secret in secrets), options.header)
+    _compare(given, (sign(secret, content, options) for secret in secrets), options.header)
     return _moment(times[0])
 
 
