@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import connections, transaction
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
@@ -15,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from django_workflows import conf
 from django_workflows.api import problems
 from django_workflows.api.access import Access
 from django_workflows.api.openapi import automatic_schema
@@ -75,7 +74,7 @@ class ApiView(APIView):
         if not cls.waits:
             return view
         # under ATOMIC_REQUESTS it would look at the same snapshot all the time, and hold it
-        for alias in {DEFAULT_DB_ALIAS, conf.database()}:
+        for alias in connections:
             view = transaction.non_atomic_requests(using=alias)(view)
         return view
 

@@ -29,19 +29,24 @@ T = TypeVar("T")
 _LONGEST = 4_000
 
 
-class Paging(Strict):
-    """The part of a query that chooses a page."""
+class Limited(Strict):
+    """The part of a query that says how much."""
 
     limit = fields.Whole(
         required=False, min_value=1, help_text="Rows on a page; the largest is the setting API_MAX_PAGE_SIZE."
     )
-    cursor = fields.Text(required=False, max_length=_LONGEST, help_text="The `cursor` of the page before.")
 
     def get_fields(self) -> dict[str, Any]:
         found = super().get_fields()
         # read now, not at import
         found["limit"].validators.append(MaxValueValidator(conf.api_max_page_size()))
         return found
+
+
+class Paging(Limited):
+    """The part of a query that chooses a page."""
+
+    cursor = fields.Text(required=False, max_length=_LONGEST, help_text="The `cursor` of the page before.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

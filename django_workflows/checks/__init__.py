@@ -14,6 +14,7 @@
 | E010 | the database's driver, or SQLite's library, is too old |
 | E011 | an entry of `WEBHOOK_SECRETS` is neither a text nor a list of texts |
 | E012 | a webhook needs a package that is not installed |
+| E013 | `API_SCOPE` names no function |
 | W001 | an unknown setting |
 | W002 | SQLite: transactions begin without the write lock |
 | W003 | SQLite: readers and the writer exclude each other (no WAL) |
@@ -24,8 +25,14 @@
 | W008 | a webhook has no secret, so it refuses everything (those made by operators with `--database`) |
 | W009 | a webhook that anybody may call (with `--deploy`; those made by operators with `--database` too) |
 | W010 | a webhook's secret is short (likewise) |
+| W011 | the HTTP API knows no way to log in (with `--deploy`) |
+| W012 | the HTTP API takes secrets over plain HTTP (with `--deploy`) |
+| W013 | other sites may call the HTTP API in a user's name (with `--deploy`) |
+| W014 | nothing limits how often the HTTP API is called (with `--deploy`) |
+| W015 | a limit of the HTTP API is so large that it is none (with `--deploy`) |
 """
 
+from django_workflows.checks.api import check_api, check_open_api
 from django_workflows.checks.databases import check_database, check_server
 from django_workflows.checks.names import check_names
 from django_workflows.checks.settings import check_settings
@@ -37,8 +44,10 @@ from django_workflows.checks.webhooks import (
 )
 
 __all__ = [
+    "check_api",
     "check_database",
     "check_names",
+    "check_open_api",
     "check_open_stored_webhooks",
     "check_open_webhooks",
     "check_server",

@@ -35,7 +35,7 @@ class EventBody(Strict):
     deliver_at = fields.Moment(required=False, allow_null=True, help_text="Hand it out then, not before.")
 
 
-class FeedQuery(Strict):
+class FeedQuery(paging.Limited):
     """Which things that happened."""
 
     after = fields.Text(
@@ -43,7 +43,6 @@ class FeedQuery(Strict):
         max_length=4_000,
         help_text="The `cursor` of the last answer, or `now`; without it the feed begins with the oldest.",
     )
-    limit = paging.Paging().get_fields()["limit"]
     type = serializers.ChoiceField(choices=FEED_TYPES, required=False)
     name = fields.Name(required=False)
     workflow = fields.Name(required=False)

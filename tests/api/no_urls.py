@@ -1,0 +1,5 @@
+"""A project that serves nothing."""
+
+from __future__ import annotations
+
+urlpatterns: list[object] = []
