@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine.database import (
-    AmbiguousCommit,
-    ConnectionLost,
-    Fault,
-    dialect_of,
-    fault_of,
-    transact,
-    writing,
-)
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, single, transact
 
 T = TypeVar("T")
 
@@ -50,24 +41,10 @@ def write(
             return work(cursor)
     for tries in range(1, _TRIES + 1):
         try:
-            return _single(connection, work) if one_statement and tries == 1 else transact(alias, work)
+            return single(alias, work) if one_statement else transact(alias, work)
         except (AmbiguousCommit, ConnectionLost) as error:
             if (settled := settle()) is not None:
                 return settled
             if tries == _TRIES:
                 raise error.__cause__ or error from None
     raise AssertionError("unreachable")
-
-
-def _single(connection: BaseDatabaseWrapper, work: Callable[[CursorWrapper], T]) -> T:
-    """A statement is a transaction by itself, which saves two round trips."""
-    try:
-        with writing(dialect_of(connection)), connection.cursor() as cursor:
-            return work(cursor)
-    except (DatabaseError, InterfaceError) as error:
-        fault = fault_of(error, at_commit=True, usable=connection.is_usable())
-        if fault in {Fault.DATA, Fault.OTHER}:
-            raise
-        if fault is not Fault.RETRY:
-            connection.close()
-        raise AmbiguousCommit(str(error)) from error
