@@ -187,7 +187,9 @@ class Pump:
         if write.ending is not None or turn.abandoned:
             self._release(turn)
         cancels = write.ending is not None and write.ending.end is End.CANCEL
-        if write.children or write.signals or write.cancelled or cancels or (write.ending and write.parent_id):
+        publishes = any(event.execution_id is None for event in write.events)
+        moves_others = write.children or write.signals or write.cancelled or publishes or cancels
+        if moves_others or (write.ending and write.parent_id):
             self.wake_up("")
             self._watch.wake_others(write, self.lookout.queues, busy=self._is_busy())
 
