@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.db import connections
 
 from django_workflows.clock import monotonic
@@ -12,6 +14,8 @@ from django_workflows.engine.dispatching import Dispatched
 from django_workflows.engine.pump import Chore
 from django_workflows.triggers import counting, scheduling, syncing
 from django_workflows.triggers.dispatch import Triggering
+
+logger = logging.getLogger("django_workflows")
 
 STRANGE_SECONDS = 10.0  # a schedule whose workflow is not known here is looked at again after so long
 
@@ -76,6 +80,7 @@ class ScheduleFiring:
 
     def __init__(self) -> None:
         self._strange: dict[str, float] = {}
+        self._told: set[str] = set()
 
     def __call__(self, alias: str, peek: Peek) -> bool:
         if not peek.schedules_due:
@@ -83,6 +88,9 @@ class ScheduleFiring:
         now = monotonic()
         self._strange = {name: until for name, until in self._strange.items() if until > now}
         fired = scheduling.fire_due(alias, strange=self._strange)
+        for name in fired.strange - self._told:
+            logger.warning("A schedule of %s is due, whose code is not here: it is left to other workers.", name)
+        self._told |= fired.strange
         self._strange |= dict.fromkeys(fired.strange, now + STRANGE_SECONDS)
         for queue in sorted({execution.queue for execution in fired.started}):
             wakeups.notify(queue, alias)
