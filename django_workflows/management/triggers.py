@@ -71,7 +71,7 @@ def _list(options: Options, out: Output) -> None:
 def _row(trigger: Trigger) -> list[object]:
     state = describing.state_of(trigger)
     return [
-        trigger.pk,
+        str(trigger.pk)[:8],  # enough for `show` and the others
         f"{state}: {trigger.note}" if trigger.note else state,
         trigger.workflow,
         trigger.type,
@@ -83,7 +83,7 @@ def _row(trigger: Trigger) -> list[object]:
 
 
 def _moment(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+    return "" if moment is None else f"{moment:%m-%d %H:%M:%S}"
 
 
 def _add_one(parser: ArgumentParser) -> None:
