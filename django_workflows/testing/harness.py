@@ -16,6 +16,7 @@ from django_workflows.models import Event, EventType, Execution, Status
 from django_workflows.testing import journals
 from django_workflows.testing.evicting import EvictingCommitter
 from django_workflows.testing.fakes import Call, Fake, definition_of
+from django_workflows.triggers import scheduling
 
 MOST_TURNS = 10_000
 TICK = timedelta(milliseconds=1)  # SQLite's clock is no finer
@@ -77,6 +78,18 @@ class Workflows:
             turns += more
             if moment is None and not more:  # time goes on: what was in the future may be due by now
                 return turns
+
+    def fire_schedules(self) -> list[Execution]:
+        """Start what schedules are due by the clock of the test, as a worker would; those executions, not yet run.
+
+        Nothing else here fires them: there is always a next moment, so `run_to_end()` would have no end.
+        """
+        started: list[Execution] = []
+        strange: set[str] = set()  # whose code is not here
+        while (fired := scheduling.fire_due(self._alias, strange=strange)).looked_at:
+            started += fired.started
+            strange |= fired.strange
+        return started
 
     def result(self, execution: Any) -> Any:
         """Run to the end; the execution's output. Raises how it ended otherwise, `ResultTimeout` when it has not."""

@@ -11,7 +11,6 @@ import pytest
 from django_workflows import ExecutionFailed
 from django_workflows.models import Execution, Trigger
 from django_workflows.testing import Workflows
-from django_workflows.triggers.scheduling import fire_due
 from testproject.billing.models import Customer, Invoice
 from testproject.billing.workflows import AT_ONCE, Bill, bill_customers, invoice_customer, write_invoice
 
@@ -65,7 +64,7 @@ def test_the_schedule_bills_the_month_that_it_was_meant_for(workflows: Workflows
     assert trigger.next_at is not None
     assert (trigger.next_at.day, trigger.next_at.hour) == (1, 6)
     workflows.skip(trigger.next_at - workflows.now() + timedelta(days=2))
-    (execution,) = fire_due("default").started
+    (execution,) = [one for one in workflows.fire_schedules() if one.trigger_id == trigger.pk]
     assert workflows.result(execution) == Decimal("28.50")
     assert set(Invoice.objects.values_list("period", flat=True)) == {f"{trigger.next_at:%Y-%m}"}
 
