@@ -1,4 +1,7 @@
-"""Measure: `python -m benchmarks [--only W1,W2] [--systems ours,dbos] [--rounds 3] [--scale 0.1]`, or `make bench`."""
+"""Measure: `make bench`, or `python -m benchmarks [--only W1,W2] [--systems ours,dbos] [--rounds 3] [--scale 0.1]`.
+
+With `--page` the figures also go into docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import machine, page
 from benchmarks.catalogue import chosen
 from benchmarks.databases import Databases
 from benchmarks.protocol import note
@@ -24,6 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--systems", default=",".join(NAMES), metavar="NAMES", help=f"of {', '.join(NAMES)} (all)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (3)")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the amounts, to try something quickly (1)")
+    parser.add_argument("--page", action="store_true", help="put the figures into docs/benchmarks.md")
     return parser.parse_args()
 
 
@@ -40,13 +44,17 @@ def main() -> int:
     began = time.monotonic()
     with server(options={}) as postgres, tempfile.TemporaryDirectory(prefix="django-workflows-bench-") as folder:
         databases = Databases(postgres.get_uri(), Path(folder))
-        facts = machine.facts(databases.version)
+        facts = machine.facts(
+            databases.version, f"median of {options.rounds} round(s), {options.scale:.0%} of the amounts"
+        )
         results = measured(measures, systems, databases, rounds=options.rounds, scale=options.scale)
     if not results:
         sys.exit("Nothing to measure: none of these systems takes part in these measures.")
     report = Report(results, facts)
     sys.stdout.write(f"{report.table()}\n\n{report.notes()}\n")
     sys.stdout.flush()
+    if options.page:
+        page.write(report.text())
     note(f"\n{report.save()}  ({time.monotonic() - began:.0f} s)")
     return 0
 

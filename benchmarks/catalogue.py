@@ -232,6 +232,20 @@ MEASURES: tuple[Measure, ...] = (
         sizes={"samples": 300, "waits": 10_000, "triggers": 1_000},
     ),
     Measure(
+        id="growth",
+        title="what a ten-step execution leaves behind",
+        figures=(
+            Figure(name="execution", title="its row", unit="bytes", lower_is_better=True),
+            Figure(name="indexes", title="indexes of its row", unit="bytes", lower_is_better=True),
+            Figure(name="step", title="a step's row", unit="bytes", lower_is_better=True),
+            Figure(name="step_indexes", title="indexes of a step's row", unit="bytes", lower_is_better=True),
+            Figure(name="updates", title="updates of its row", unit="each", lower_is_better=True),
+            Figure(name="hot", title="of these without new index entries", unit="%"),
+        ),
+        sizes={"executions": 2_000, "steps": 10},
+        is_slow=True,
+    ),
+    Measure(
         id="database",
         title="the bare database, one connection",
         figures=(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import django
 
 
-def facts(postgres: str) -> dict[str, str]:
-    """Processor, memory and versions, in words."""
+def facts(postgres: str, extent: str) -> dict[str, str]:
+    """Processor, memory and versions, in words; `extent` says how much was measured."""
     return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {extent}",
+        "code": _revision(),
         "processor": f"{os.cpu_count()} × {_processor()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "system": f"{platform.system()} {platform.release()}",
@@ -20,6 +24,15 @@ def facts(postgres: str) -> dict[str, str]:
         "postgresql": f"{postgres}, default settings (fsync on), on the same machine",
         "load": f"{os.getloadavg()[0]:.1f} processes wanted to run in the minute before",
     }
+
+
+def _revision() -> str:
+    """The commit, and whether something has been changed since."""
+    try:
+        told = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "no repository"
+    return told.stdout.strip()
 
 
 def _processor() -> str:

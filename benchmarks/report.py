@@ -48,6 +48,11 @@ class Report:
         completed, expected = (sum(values) for values in zip(*counts, strict=True))
         return f"{completed:,} of {expected:,} executions ({completed / expected:.2%})" if expected else "–"
 
+    def text(self) -> str:
+        """All that people want to know of it."""
+        machine = "\n".join(f"- {name}: {fact}" for name, fact in self._machine.items())
+        return f"{self.table()}\n\n{self.notes()}\n\nMeasured on:\n\n{machine}"
+
     def save(self, folder: Path = RESULTS) -> Path:
         """Write everything, each round's figures included; where it is."""
         folder.mkdir(exist_ok=True)
@@ -71,10 +76,10 @@ class Report:
 
     def _rows(self) -> Iterator[list[str]]:
         for measure in dict.fromkeys(result.measure.id for result in self._results):
-            for figure in self._measure(measure).figures:
+            for number, figure in enumerate(self._measure(measure).figures):
                 values = {system: self._value(measure, system, figure) for system in self._systems}
                 yield [
-                    f"{measure}: {self._measure(measure).title}",
+                    "" if number else f"**{measure}** {self._measure(measure).title}",
                     f"{figure.title}, {figure.unit}",
                     bound(figure, figure.must),
                     bound(figure, figure.aim),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.management import call_command
 
-from benchmarks.ours import claims, crowds, events, idle, latency, starting, throughput
+from benchmarks.ours import claims, crowds, events, growth, idle, latency, starting, throughput
 from benchmarks.protocol import Measurement, Reading, Sizes
 
 
@@ -21,5 +21,6 @@ MEASUREMENTS: dict[str, Measurement] = {
     **starting.MEASUREMENTS,
     **idle.MEASUREMENTS,
     **claims.MEASUREMENTS,
+    **growth.MEASUREMENTS,
     **events.MEASUREMENTS,
 }

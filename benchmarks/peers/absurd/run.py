@@ -152,13 +152,13 @@ def work(mode: str) -> None:
         return
     clients = [_client(QUEUE, HANDLERS) for _ in range(CLIENTS if mode == "fast" else 1)]
     clients += [_client(CHILDREN, (child,)) for _ in range({"fast": CHILD_CLIENTS, "prompt": 1, "default": 0}[mode])]
-    options: dict[str, Any] = {
+    options: dict[str, dict[str, Any]] = {
         "fast": {"batch_size": BATCH},
         "prompt": {"poll_interval": PROMPT_SECONDS},
         "default": {},
-    }[mode]
+    }
     for client in clients:
-        threading.Thread(target=client.start_worker, kwargs=options, daemon=True).start()
+        threading.Thread(target=client.start_worker, kwargs=options[mode], daemon=True).start()
     _say_ready()
     threading.Event().wait()
 
