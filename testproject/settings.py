@@ -20,7 +20,7 @@ SECRET_KEY = "for-demonstration-only"
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
 
-EXAMPLE_APPS = ["shop", "billing", "servers", "newsletter", "github"]
+EXAMPLE_APPS = ["shop", "billing", "servers", "newsletter", "domains", "github"]
 
 INSTALLED_APPS = [
     "django_workflows",

@@ -1,0 +1,1 @@
+"""Customers' domains: DNS records and certificates at a registrar, after somebody has had a look."""

@@ -1,0 +1,1 @@
+"""A fake registrar: DNS records that spread slowly, certificates that wait for a record, and a limit on calls."""
