@@ -11,18 +11,19 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
-from django.db.models import F
 
 from django_workflows import operations
 from django_workflows.clock import database_now
+from django_workflows.engine import statements
 from django_workflows.engine.database import Dialect, dialect_of, read_uuid, transact
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, TriggerType
-from django_workflows.triggers.planning import Due, Plan, plan_anew, plan_of
+from django_workflows.triggers.planning import Due, Plan, plan_of
 from django_workflows.triggers.ticks import start_tick
 
 logger = logging.getLogger("django_workflows")
@@ -47,6 +48,26 @@ SELECT id FROM django_workflows_trigger
 WHERE type = 'schedule' AND enabled AND retired_at IS NULL AND next_at IS NULL LIMIT %s {lock}
 """
 
+COLUMNS = statements.columns(
+    id="uuid",
+    next_at="timestamptz",
+    scheduled_until="timestamptz",
+    buffered_at="timestamptz",
+    started="int",
+    skipped="int",
+)
+
+# One statement for the round: the rows are locked, and most rounds under load have many.
+MOVE_ON = """
+WITH r({columns}) AS ({table})
+UPDATE django_workflows_trigger SET
+    next_at = r.next_at, scheduled_until = r.scheduled_until, buffered_at = r.buffered_at,
+    trigger_count = trigger_count + r.started, skipped_count = skipped_count + r.skipped,
+    last_triggered_at = CASE WHEN r.started > 0 THEN {now} ELSE last_triggered_at END,
+    last_skipped_at = CASE WHEN r.skipped > 0 THEN {now} ELSE last_skipped_at END
+FROM r WHERE django_workflows_trigger.id = r.id
+"""
+
 
 @dataclass(slots=True, kw_only=True)
 class Fired:
@@ -69,6 +90,7 @@ class _Round:
         self._alias = alias
         self._fired = Fired()
         self._busy: set[UUID] = set()
+        self._moved: list[tuple[Any, ...]] = []
         self._now: datetime
 
     def look(self, cursor: CursorWrapper, strange: list[str]) -> Fired:
@@ -79,6 +101,7 @@ class _Round:
         self._busy = self._find_busy(rows)
         for trigger in rows:
             self._attend(trigger)
+        statements.run(cursor, dialect, MOVE_ON, COLUMNS, self._moved)
         self._fired.looked_at = len(rows)
         return self._fired
 
@@ -101,65 +124,37 @@ class _Round:
     def _attend(self, trigger: Trigger) -> None:
         """One schedule: start what is due, and say when to look again."""
         if trigger.type != TriggerType.SCHEDULE or trigger.retired_at is not None:
-            self._save(trigger, next_at=None)
+            self._look_again(trigger, None)
             return
         try:
-            self._deal_with(trigger)
+            self._deal_with(trigger, plan_of(trigger))
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
             # made past all checks: one row must not stop the others, nor the worker
             logger.error("The schedule %s of %s cannot be read: %s", trigger.pk, trigger.workflow, error)
-            self._save(trigger, next_at=self._now + _BROKEN)
+            self._look_again(trigger, self._now + _BROKEN)
 
-    def _deal_with(self, trigger: Trigger) -> None:
-        plan = plan_of(trigger)
-        if trigger.next_at is None:
-            plan_anew(trigger, self._now)
-            self._save(trigger, next_at=trigger.next_at, scheduled_until=self._now, buffered_at=None)
-        elif not trigger.enabled:
-            self._pass_over(trigger, plan)
-        else:
-            self._fire(trigger, plan)
-
-    def _fire(self, trigger: Trigger, plan: Plan) -> None:
+    def _deal_with(self, trigger: Trigger, plan: Plan) -> None:
         tally = _Tally(self._alias, trigger, plan, self._now, trigger.pk in self._busy)
         try:
-            tally.deal_with(plan.due(self._since(trigger), self._now))
+            if trigger.next_at is None or not trigger.enabled:
+                tally.pass_over()
+            else:
+                tally.deal_with(plan.due(tally.until, self._now))
+        except WorkflowDisabled as error:
+            logger.info("%s", error)
+            tally.pass_over()
         except UnknownWorkflow:
             self._fired.strange.add(trigger.workflow)
             if trigger.next_at is not None and self._now - trigger.next_at > _UNTAKEN:
-                self._save(trigger, next_at=self._now + _BACK)
-            return
-        except WorkflowDisabled as error:
-            logger.info("%s", error)
-            self._pass_over(trigger, plan)
+                self._look_again(trigger, self._now + _BACK)
             return
         self._fired.started += tally.started
-        self._save_tally(trigger, tally)
+        numbers = len(tally.started), tally.skipped
+        self._moved.append((trigger.pk, tally.look_at(), tally.until, tally.buffered, *numbers))
 
-    def _since(self, trigger: Trigger) -> datetime:
-        if trigger.scheduled_until is not None:
-            return trigger.scheduled_until
-        return (trigger.next_at or self._now) - timedelta(seconds=1)  # a row made past all doors
-
-    def _pass_over(self, trigger: Trigger, plan: Plan) -> None:
-        """Switched off: its moments pass, and none is caught up when it is switched on again."""
-        until = max(self._now, self._since(trigger))
-        self._save(trigger, next_at=plan.look_after(until, self._now), scheduled_until=until, buffered_at=None)
-
-    def _save_tally(self, trigger: Trigger, tally: _Tally) -> None:
-        changes: dict[str, object] = {
-            "scheduled_until": tally.until,
-            "buffered_at": tally.buffered,
-            "next_at": tally.look_at(),
-        }
-        if tally.started:
-            changes |= {"trigger_count": F("trigger_count") + len(tally.started), "last_triggered_at": self._now}
-        if tally.skipped:
-            changes |= {"skipped_count": F("skipped_count") + tally.skipped, "last_skipped_at": self._now}
-        self._save(trigger, **changes)
-
-    def _save(self, trigger: Trigger, **changes: object) -> None:
-        Trigger.objects.using(self._alias).filter(pk=trigger.pk).update(**changes)
+    def _look_again(self, trigger: Trigger, next_at: datetime | None) -> None:
+        """Leave what is due as it is."""
+        self._moved.append((trigger.pk, next_at, trigger.scheduled_until, trigger.buffered_at, 0, 0))
 
 
 class _Tally:
@@ -169,10 +164,14 @@ class _Tally:
         self._alias, self._trigger, self._plan, self._now = alias, trigger, plan, now
         self._is_busy = is_busy
         self._held: datetime | None = None
-        self.until = now
+        self.until = trigger.scheduled_until or (trigger.next_at or now) - timedelta(seconds=1)
         self.buffered = trigger.buffered_at
         self.started: list[Execution] = []
         self.skipped = 0
+
+    def pass_over(self) -> None:
+        """Switched off, or just begun: its moments pass, and none is caught up later."""
+        self.until, self.buffered, self._held = max(self._now, self.until), None, None
 
     def deal_with(self, due: Due) -> None:
         if self.buffered is not None and not (self._is_busy and self._plan.overlap == "buffer_one"):
