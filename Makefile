@@ -12,12 +12,17 @@ PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-sqlite test-postgres bench check clean
+# How long `make chaos` breaks things; SEED=N repeats the faults of an earlier one.
+MINUTES ?= 10
+
+.PHONY: help demo test test-sqlite test-postgres bench proof chaos check clean
 
 help:
 	@echo 'make demo   the example project: web server, workers and executions; Ctrl-C ends it'
 	@echo 'make test   the test suite on SQLite and on PostgreSQL (or on DATABASE_URL)'
 	@echo 'make bench  speed, beside that of others; ARGS="--only W1,W2 --systems ours,dbos --rounds 3" picks a part'
+	@echo 'make proof  the promises, proven whole: crashes at every statement, all races, hostile settings; takes hours'
+	@echo 'make chaos  example workflows while database, workers and connections break; MINUTES=10'
 	@echo 'make check  format, lint, types, missing migrations'
 	@echo 'make clean  forget the virtual environment and what tools have cached'
 
@@ -34,6 +39,12 @@ test-postgres: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m benchmarks $(ARGS)
+
+proof: $(VENV)/.installed-dev
+	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m tests.proof $(ARGS)
+
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

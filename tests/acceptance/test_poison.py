@@ -12,6 +12,7 @@ from django_workflows.models import Execution, StepResult
 from tests.acceptance.conftest import Reach
 from tests.acceptance.invariants import check_invariants
 from tests.acceptance.processes import Commands, eventually, fresh
+from tests.proof.sampling import RUNS_ALL
 from tests.sample.faults import (
     ANTIDOTE,
     sample_exit,
@@ -19,6 +20,7 @@ from tests.sample.faults import (
     sample_leaving,
     sample_leaving_branch,
     sample_poison,
+    sample_poisoned,
 )
 from tests.sample.ledger import Ledger
 from tests.sample.workflows import sample_line
@@ -53,6 +55,32 @@ def test_only_the_poison_is_quarantined_and_resumes_after_the_fix(
     assert reach(poison).result() == "poison"
     step = StepResult.objects.get(execution=poison.id)
     assert (step.attempts, step.lost) == (6, 5)
+    check_invariants(ledger)
+
+
+@pytest.mark.parametrize("kind", ["segfault", "memory", "gil"] if RUNS_ALL else ["segfault"])
+def test_no_way_to_kill_a_worker_harms_its_neighbours(
+    runworkflows: Commands, reach: Reach, ledger: Ledger, kind: str
+) -> None:
+    """CRS-12, promise 7: SIGSEGV, killed for memory, a step that holds the GIL for ever; it resumes after the fix."""
+    command = runworkflows.up(LEASE=60, HANG_TIMEOUT=1)
+    poison = sample_poisoned.start("poison", kind)
+    innocents = [sample_innocent.start(f"innocent-{number}") for number in NINE]
+    eventually(lambda: len(ledger.calls()) >= 10)
+    ledger.open("poison")
+
+    row = reach(poison, "paused")
+    assert "Quarantined" in row.reason
+    assert len(ledger.calls("poison")) == 5
+    for innocent in innocents:
+        reach(innocent)
+    assert not Execution.objects.failed().exists()
+    check_invariants()
+
+    ledger.open(ANTIDOTE)
+    fresh(poison).resume()
+    assert reach(poison).result() == "poison"
+    assert command.process.poll() is None
     check_invariants(ledger)
 
 

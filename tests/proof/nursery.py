@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from django_workflows.engine import pump
+from django_workflows.engine import harvest, lookout, outages, pump
 from django_workflows.engine.shared import Identity, SharedMemory
 from django_workflows.engine.worker import WorkerOptions, WorkerProcess
 from django_workflows.services import CHORES
@@ -105,8 +105,8 @@ def main() -> None:
     """Fork for each line of orders, and answer when all of its lives are over."""
     logging.getLogger("django_workflows").setLevel(logging.WARNING)
     pump.IDLE_SECONDS = 0.05  # another life begins soon enough
-    pump.LONGEST_PAUSE = 0.01  # the database is not away
-    pump.ORPHANS_SECONDS = pump.DISCOVER_SECONDS = 0.2  # what a lost answer has left undone is found soon
+    outages.FIRST_PAUSE = outages.LONGEST_PAUSE = 0.01  # the database is not away
+    harvest.ORPHANS_SECONDS = lookout.DISCOVER_SECONDS = 0.2  # what a lost answer has left undone is found soon
     for line in sys.stdin.buffer:
         pids = [_fork(life) for life in msgspec.json.decode(line, type=list[Life])]
         statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]

@@ -20,7 +20,8 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.models import Execution, Signal, StepResult
 from tests.proof.nursery import Life, Nursery, said
 from tests.proof.sampling import RUNS_ALL
-from tests.proof.workflows import PATIENCE, proof_async_race, proof_deadline, proof_race
+from tests.proof.trials import release
+from tests.proof.workflows import PATIENCE, proof_async_race, proof_deadline, proof_race, proof_robbed
 from tests.sample.ledger import Ledger
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,6 +57,19 @@ def test_no_child_of_a_branch_that_lost_a_race_goes_on(
         (workflow.name, "completed"),
         ("proof_sleeper", "cancelled"),
     }
+
+
+def test_a_worker_that_is_robbed_of_everything_goes_on_without_a_word(nursery: Nursery, tmp_path: Path) -> None:
+    """CRS-02, PAR-04: all branches of all its executions meet with a lost claim; asyncio has nothing to complain of."""
+    client.start_many(proof_robbed, [{}] * 20)
+    life = Life(folder=str(tmp_path), idle=0.5)
+    with at_work(nursery, life):
+        end = time.monotonic() + PATIENCE
+        while not release(life.worker, crashed=False):
+            assert time.monotonic() < end
+    assert Execution.objects.completed().count() == 20
+    assert set(Execution.objects.values_list("claim", flat=True)) > {1}
+    assert "Traceback" not in said(tmp_path), said(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["signal", "event"])

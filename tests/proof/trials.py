@@ -116,11 +116,13 @@ class Trial:
         return Counter(accidents(self.folder))
 
 
-def release(worker: UUID, *, crashed: bool) -> None:
+def release(worker: UUID, *, crashed: bool) -> int:
     """What the keeper does when a worker is gone: again while a row is locked, by what the server thinks is alive."""
-    deadline = monotonic() + PATIENCE
+    deadline, count = monotonic() + PATIENCE, 0
     while True:
-        transact("default", lambda cursor: release_all(cursor, dialect_of(connection), [worker], crashed=crashed))
+        count += transact(
+            "default", lambda cursor: release_all(cursor, dialect_of(connection), [worker], crashed=crashed)
+        )
         if not Execution.objects.filter(claimed_by=worker).exists():
-            return
+            return count
         assert monotonic() < deadline, "A row stays locked."

@@ -323,6 +323,23 @@ def proof_writing(ctx: Context, other: str) -> None:
     ctx.do(proof_business, "late")
 
 
+@step
+async def proof_slow(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+@workflow
+async def proof_robbed(ctx: AsyncContext) -> int:
+    """Branches that all want to go on at the moment at which the execution is taken away."""
+
+    async def branch(ctx: AsyncContext) -> None:
+        await ctx.do(proof_slow, 0.3)
+        await ctx.do(proof_async_effect, "heir")
+
+    winner = await ctx.race(lambda ctx: ctx.wait_for_event("proof.never"), branch, branch)
+    return winner.index
+
+
 # many at once
 
 

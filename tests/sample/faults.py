@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -217,3 +218,42 @@ def sample_zombie(ctx: Context, label: str, then: str) -> str:
     elif then == "step":
         ctx.do(sample_wait, f"{label}-more")
     return label
+
+
+# poisons: ends of the process that no `except` sees
+
+
+def _die_by_segfault() -> None:
+    ctypes.string_at(0)  # reads where nothing is
+
+
+def _die_for_memory() -> None:
+    """What the kernel's OOM killer does when a limit is hit: `RLIMIT_AS` makes the allocation fail, then SIGKILL."""
+    limit = 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    try:
+        bytearray(4 * limit)
+    except MemoryError:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hold_the_gil_for_ever() -> None:
+    _holding_the_gil.sleep(100_000)
+
+
+POISONS = {"segfault": _die_by_segfault, "memory": _die_for_memory, "gil": _hold_the_gil_for_ever}
+
+
+@step
+def sample_take_poison(label: str, kind: str) -> str:
+    """Die, unless the antidote is there; the first time only when the gate `label` is open."""
+    if here().enter(label).attempt == 1:
+        here().pass_gate(label)
+    if not here().is_open(ANTIDOTE):
+        POISONS[kind]()
+    return label
+
+
+@workflow
+def sample_poisoned(ctx: Context, label: str, kind: str) -> str:
+    return ctx.do(sample_take_poison, label, kind)

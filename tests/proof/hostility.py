@@ -1,0 +1,218 @@
+"""The behavioural suite in hostile surroundings: `pytest tests/behaviour --hostile=one-slot`. The same must come out.
+
+In place of the harness's own loop, real pumps with real threads do what is due, each time until nothing is.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import connection, connections
+
+from django_workflows.authoring.current import entered
+from django_workflows.clock import monotonic
+from django_workflows.engine import bodies, outages, pool, pump, wakeups
+from django_workflows.engine.crew import TurnCrew
+from django_workflows.engine.keeper import Keeper
+from django_workflows.engine.pump import Pump
+from django_workflows.engine.repertoire import diet_of
+from django_workflows.engine.shared import SharedMemory
+from django_workflows.services import CHORES
+from django_workflows.testing import Workflows
+from tests.proof.accidents import ACCIDENTS, Accidents
+from tests.proof.tapping import tapped
+
+HOSTILE = {
+    "eviction": "eviction at every wait, and replay at every step",
+    "one-slot": "one slot for each colour, and no thread for branches",
+    "short-lease": "a lease shorter than a step, and a second worker that would take over",
+    "serialization": "40001 for every fifth statement and commit of the pump",
+    "polling": "polling only",
+}
+PATIENCE = 20.0
+LEASE, LONGER, SLOW_STEPS = 0.2, 0.25, 3  # so many steps of a test last longer than a lease: all would take hours
+RATE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """How workers work."""
+
+    workers: int = 1
+    threads: int = 4
+    branch_threads: int = 8
+    keeps_leases: bool = False
+    rate: float = 0.0
+
+
+SURROUNDINGS = {
+    "one-slot": Surroundings(threads=1, branch_threads=0),
+    "short-lease": Surroundings(workers=2, keeps_leases=True),
+    "serialization": Surroundings(rate=RATE),
+    "polling": Surroundings(),
+}
+
+
+class LiveWorkflows(Workflows):
+    """The harness, with real workers in threads of this process."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__()
+        self._surroundings = surroundings
+        self._closing = False
+        self._memory = SharedMemory(surroundings.workers)
+        self._crews: list[TurnCrew] = []
+        self._errors: list[BaseException] = []
+
+    def close(self) -> None:
+        super().close()
+        self._closing = True
+        for crew in self._crews:
+            loop = crew._loop
+            if loop._started:
+                loop.loop.call_soon_threadsafe(self._leave, SystemExit())
+                loop._thread.join(5)
+            loop.loop.close()
+
+    def run_until_idle(self, *, max_turns: int = 0) -> int:
+        """Have workers do all that is due; how many turns ended."""
+        before = self._turns
+        pumps = [self._pump(index) for index in range(self._surroundings.workers)]
+        threads = [threading.Thread(target=self._work, args=(one, index)) for index, one in enumerate(pumps)]
+        with self._kept(pumps):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(PATIENCE)
+        if any(thread.is_alive() for thread in threads):
+            for one in pumps:
+                one.stop(0.0)
+            raise AssertionError("The workers find no end.")
+        if self._errors:
+            raise self._errors.pop()
+        return self._turns - before
+
+    def _pump(self, index: int) -> Pump:
+        worker = Pump(uuid4(), diet_of(()), alias=self._alias, chores=CHORES, reporter=_Reporter(self, index))
+        worker.crew = TurnCrew(
+            worker,
+            threads=self._surroundings.threads,
+            async_slots=self._surroundings.threads,
+            branch_threads=self._surroundings.branch_threads,
+            alone=False,
+            on_exit=self._leave,
+        )
+        self._crews.append(worker.crew)
+        return worker
+
+    def _leave(self, error: BaseException) -> None:
+        if self._closing:
+            raise error
+        self._errors.append(error)
+
+    def _work(self, worker: Pump, index: int) -> None:
+        accidents = Accidents(index, self._surroundings.rate, lambda name: None, kinds=(ACCIDENTS[0],))
+        hostile: AbstractContextManager[None] = (
+            tapped(connection, accidents) if self._surroundings.rate else nullcontext()
+        )
+        try:
+            with hostile:
+                worker.run(until_idle=0.0)
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            connections.close_all()
+
+    _turns = 0
+
+    def ended(self) -> None:
+        self._turns += 1
+
+    def held(self, index: int, count: int) -> None:
+        self._memory.slot(index).set("held", float(count))
+        self._memory.slot(index).set("beat", monotonic() + PATIENCE)
+
+    @contextmanager
+    def _kept(self, pumps: list[Pump]) -> Iterator[None]:
+        """A keeper extends their leases meanwhile."""
+        if not self._surroundings.keeps_leases:
+            yield
+            return
+        read, write = os.pipe()
+        for index, one in enumerate(pumps):
+            os.write(write, one.worker.bytes + struct.pack("B", 2 + index))
+        keeper = threading.Thread(target=Keeper(read, self._memory, self._memory.slot(0)).run)
+        keeper.start()
+        try:
+            yield
+        finally:
+            os.close(write)
+            keeper.join(PATIENCE)
+            os.close(read)
+
+
+class _Reporter:
+    """Tells the harness what one of its pumps does."""
+
+    def __init__(self, harness: LiveWorkflows, index: int) -> None:
+        self._harness, self._index = harness, index
+
+    def ended(self, turn: Any, ending: Any) -> None:
+        self._harness.ended()
+
+    def looked(self, peek: Any) -> None:
+        """Nothing is to be known."""
+
+    def held(self, count: int) -> None:
+        self._harness.held(self._index, count)
+
+
+@contextmanager
+def surrounded_by(name: str) -> Iterator[LiveWorkflows]:
+    """The harness in these surroundings."""
+    own = {"POLL_INTERVAL": 0.02, "LISTEN_POLL_INTERVAL": 0.02}
+    if name == "short-lease":
+        own["LEASE"] = LEASE
+    with (
+        mock.patch.object(settings, "WORKFLOWS", {**getattr(settings, "WORKFLOWS", {}), **own}, create=True),
+        mock.patch.object(pump, "IDLE_SECONDS", 0.01),
+        mock.patch.object(pool, "IDLE_SECONDS", 0.05),
+        mock.patch.object(outages, "FIRST_PAUSE", 0.001),
+        mock.patch.object(bodies, "entered", _Slowly()) if name == "short-lease" else nullcontext(),
+        _deaf() if name == "polling" else nullcontext(),
+        LiveWorkflows(SURROUNDINGS[name]) as workflows,
+    ):
+        yield workflows
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Nobody is woken by anybody."""
+    nothing: Callable[..., None] = lambda *args, **kwargs: None  # noqa: E731  # stands in for a function
+    with mock.patch.object(wakeups, "notify", nothing), mock.patch.object(Pump, "wake_up", nothing):
+        yield
+
+
+class _Slowly:
+    """In place of the variable that is set around each body: the first steps of a test last longer than a lease."""
+
+    def __init__(self) -> None:
+        self._left = [LONGER] * SLOW_STEPS
+
+    def set(self, step: Any) -> Any:
+        if self._left:
+            time.sleep(self._left.pop())
+        return entered.set(step)
+
+    def reset(self, token: Any) -> None:
+        entered.reset(token)
