@@ -15,8 +15,9 @@ from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import Unread
 from django_workflows.engine.lookback import Lookback
 from django_workflows.engine.published import keys_of
+from django_workflows.engine.standing import LATEST
 from django_workflows.engine.steps import Procedure
-from django_workflows.engine.turn import LATEST, Turn
+from django_workflows.engine.turn import Turn
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # nothing was published before
 

@@ -1,0 +1,140 @@
+"""What an execution wants stored, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django_workflows import codec, conf
+from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.clock import DatabaseClock
+from django_workflows.engine.ids import new_id
+from django_workflows.engine.inbox import Inbox
+from django_workflows.engine.loading import Loaded
+from django_workflows.engine.writes import NewEvent, Receipt, Verdict, Write
+
+
+class Outbox(Inbox):
+    """Collects the next write while the one before is under way; numbers tell who waits for which."""
+
+    def __init__(self, loaded: Loaded, definition: WorkflowDefinition[..., Any], clock: DatabaseClock) -> None:
+        super().__init__(loaded, definition, clock)
+        self.state: dict[str, Any] = {}
+        self._write = self.empty_write()
+        self._state_text = loaded.claimed.state
+        self._taken = self._stored = 0  # numbers of writes: the last one taken, the last one stored
+        self._unstored: set[UUID] = set()
+
+    def empty_write(self) -> Write:
+        claimed = self.claimed
+        return Write(
+            execution_id=claimed.id,
+            claim=claimed.claim,
+            generation=claimed.generation,
+            parent_id=claimed.parent_id,
+            deadline=claimed.deadline,
+            seen_inbox=self.seen_inbox,
+            had_crashes=claimed.crashes > 0,
+        )
+
+    def take_write(self) -> Write | None:
+        """What is to be stored now, or None. One write of a turn is under way at a time."""
+        with self.changed:
+            write = self._write
+            if self.abandoned or not self._has_something(write):
+                return None
+            self._write = self.empty_write()
+            self._taken += 1
+            if not write.unless_moved:
+                write.seen_inbox = self.seen_inbox
+            return write
+
+    @property
+    def has_something_to_store(self) -> bool:
+        return self._has_something(self._write)
+
+    @property
+    def has_progress_to_store(self) -> bool:
+        """Whether a replay would come further: an attempt that has only begun is none."""
+        with self.changed:
+            entries = [*self._write.entries.values(), *self._write.unless_moved.values()]
+        return any(entry.status != "running" for entry in entries)
+
+    def _has_something(self, write: Write) -> bool:
+        return bool(
+            write.entries
+            or write.ending
+            or write.unless_moved
+            or write.events
+            or write.children
+            or write.signals
+            or write.consumed
+            or write.forgotten
+            or write.cancelled
+            or write.state is not None
+        )
+
+    def put_back(self, write: Write) -> None:
+        """A write could not be stored yet: it goes in front of what was recorded since."""
+        with self.changed:
+            later, self._write = self._write, write  # it keeps the number that the later one would have got
+            write.entries.update(later.entries)
+            write.unless_moved.update(later.unless_moved)
+            for name in ("forgotten", "children", "events", "signals", "consumed", "cancelled"):
+                getattr(write, name).extend(getattr(later, name))
+            write.state = later.state if later.state is not None else write.state
+            write.ending = later.ending or write.ending
+
+    def publish_state(self) -> None:
+        """Add `ctx.state` to the next write when it has changed."""
+        if not self.state and self._state_text is None:
+            return
+        text = codec.encode(self.state, max_bytes=conf.max_payload_bytes())
+        if text != self._state_text:
+            self._state_text = text
+            with self.changed:
+                self._write.state = text
+
+    def receive(self, write: Write, receipt: Receipt) -> None:
+        """Learn what became of a write."""
+        with self.changed:
+            if receipt.verdict is Verdict.STORED:
+                self._stored = self._taken
+                if write.unless_moved and receipt.inbox != write.seen_inbox:
+                    self._unstored.update(write.unless_moved)
+                else:
+                    for entry in write.unless_moved.values():
+                        self.journal.put(entry)
+                if receipt.requested == "pause" and self.pausing is None and write.ending is None:
+                    self.pausing = ""
+            else:
+                self.abandoned = self.unwinding = True
+            self.changed.notify_all()
+            self.wake()
+
+    def was_stored(self, entry_id: UUID) -> bool:
+        """Whether an entry that was to count `unless_moved` did."""
+        with self.changed:
+            if entry_id not in self._unstored:
+                return True
+            self._unstored.discard(entry_id)
+            return False
+
+    @property
+    def mark(self) -> int:
+        """The number of the write that will contain all that was recorded so far."""
+        with self.changed:
+            return self._taken + int(self._has_something(self._write))
+
+    def is_stored(self, mark: int) -> bool:
+        return self._stored >= mark
+
+    def log(self, type: str, name: str, data: Mapping[str, Any]) -> None:
+        """Add a row to the history of this execution."""
+        text = codec.encode(data, max_bytes=4 * conf.max_payload_bytes())
+        event = NewEvent(
+            id=new_id(), type=type, name=name, execution_id=self.claimed.id, data=text, created_at=self.now()
+        )
+        with self.changed:
+            self._write.events.append(event)

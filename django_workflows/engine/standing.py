@@ -1,0 +1,85 @@
+"""Where a turn stands: what was claimed, what time it is there, and whether anything may go on."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from django_workflows import codec
+from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.clock import DatabaseClock
+from django_workflows.engine.journal import Journal
+from django_workflows.engine.loading import Loaded
+from django_workflows.engine.writes import Ending
+from django_workflows.exceptions import NonDeterminism, Parked
+
+LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+class Standing:
+    """The flags of a turn, guarded by `changed`: threads of branches, the committer and the caller share them."""
+
+    def __init__(self, loaded: Loaded, definition: WorkflowDefinition[..., Any], clock: DatabaseClock) -> None:
+        self.claimed = loaded.claimed
+        self.definition = definition
+        self.clock = clock
+        self.journal = Journal(loaded.entries)
+        self.changed = threading.Condition(threading.RLock())
+        self.unwinding = False  # nobody goes on in this turn
+        self.abandoned = False  # the claim is gone
+        self.has_ended = False  # the function is over
+        self.pausing: str | None = None  # the reason, when the execution is to be paused
+        self.releasing = False  # the worker is to end: the next barrier gives the execution back
+        self.decided: Ending | None = None  # the workflow asked for its end
+        self.mismatch: NonDeterminism | None = None
+        self.swallowed = 0
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def at_least(self) -> datetime:
+        """A moment that has certainly come, by the database's clock: what was claimed was due."""
+        return max(self.claimed.claimed_at, self.clock.at_least())
+
+    def after(self, delay: timedelta) -> datetime:
+        """The moment after a delay, no later than the calendar goes. After no delay it has come."""
+        now = self.now() if delay > timedelta() else self.at_least()
+        return LATEST if delay > LATEST - now else now + delay
+
+    @property
+    def may_start(self) -> bool:
+        """Whether a new effect may begin in this turn."""
+        return self.pausing is None and not self.releasing
+
+    def wake(self) -> None:
+        """Called with every change; the loop's colour overrides it."""
+
+    def read(self, text: str | None, hint: Any = Any) -> Any:
+        """A stored value; one that cannot be read pauses the execution instead of failing it."""
+        try:
+            return codec.decode(text if text is not None else "null", hint)
+        except ValueError as error:
+            self.park(f"A stored value cannot be read: {error}")
+
+    def park(self, reason: str) -> NoReturn:
+        """Pause the execution for an operator to mend something, and unwind."""
+        with self.changed:
+            self.pausing = reason
+            self.unwinding = True
+            self.changed.notify_all()
+        raise Parked from None
+
+    def decide(self, ending: Ending) -> None:
+        """The workflow asked for its own end; nothing goes on after it."""
+        with self.changed:
+            self.decided = self.decided or ending
+            self.unwinding = True
+            self.changed.notify_all()
+
+    def abandon(self) -> None:
+        """The claim is gone or given back: whatever this turn still does is ignored."""
+        with self.changed:
+            self.abandoned = self.unwinding = True
+            self.changed.notify_all()
+        self.wake()
