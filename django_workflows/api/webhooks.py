@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
@@ -14,6 +15,7 @@ from django_workflows.triggers.webhooks.receiving import Request, receive
 
 
 @csrf_exempt
+@login_not_required
 def receive_webhook(request: HttpRequest, path: str) -> HttpResponse:
     """Answers with problem+json, or with the execution's id once it is committed."""
     try:

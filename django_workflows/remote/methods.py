@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
@@ -51,7 +52,15 @@ class Method(Generic[P, R]):
         def method(*args: P.args, **kwargs: P.kwargs) -> Any:
             return client.perform(self._make(*args, **kwargs))
 
+        vars(method)["__signature__"] = self.__signature__
         return method
+
+    @functools.cached_property
+    def __signature__(self) -> inspect.Signature:
+        """As people call it: the result, instead of the call that asks for it."""
+        signature = inspect.signature(self._make)
+        result = str(signature.return_annotation).removeprefix("Call[").removesuffix("]")
+        return signature.replace(return_annotation=result)
 
 
 class Methods:

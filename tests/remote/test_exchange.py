@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -201,6 +202,13 @@ def test_paths_are_relative_to_the_address_with_a_slash_at_its_end_or_without() 
         with Client(url, headers={"Authorization": "Token abc"}, transport=httpx.MockTransport(answer)) as client:
             assert client.get_workflow("x") is None
     assert seen == ["https://example.com/api/rpc"] * 2
+
+
+def test_a_method_tells_how_it_is_called_and_what_it_gives() -> None:
+    with Client("https://example.com/api/") as client:
+        signature = inspect.signature(client.get_execution)
+        assert str(signature) == "(id: 'Id') -> 'Execution | None'"
+        assert client.get_execution.__doc__ == "An execution; None when there is none."
 
 
 def test_it_needs_no_settings_of_django(tmp_path: Path) -> None:

@@ -14,21 +14,22 @@ from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from django_workflows import client, conf
+from django_workflows import conf
 from django_workflows.authoring.names import KEY_LENGTH, problem_with
-from django_workflows.authoring.webhook_options import WebhookOptions, is_path, options_of
+from django_workflows.authoring.webhook_options import WebhookOptions, is_path, options_of, problems_with
 from django_workflows.clock import DatabaseNow
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, transact
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
 from django_workflows.exceptions import InvalidInput
-from django_workflows.models import Execution, Trigger, TriggerType
+from django_workflows.models import Trigger, TriggerType
 from django_workflows.triggers import starting
 from django_workflows.triggers.received import Received
 from django_workflows.triggers.webhooks import contents, schemes
 from django_workflows.triggers.webhooks.deliveries import Answer, Delivery, Refusal
+from django_workflows.triggers.webhooks.storing import store
 
 logger = logging.getLogger("django_workflows")
 
-_TRIES = 3
+_NO_OPTIONS = {"verify", "secret", "event", "input"}
 _LATER = {"Retry-After": "60"}
 
 
@@ -53,7 +54,7 @@ def receive(request: Request) -> Answer:
         trigger, now = _find(request.path)
         headers = {name.lower(): value for name, value in request.headers.items()}
         delivery = Delivery(path=trigger.pattern, headers=headers, body=_read_body(request, headers))
-        options = options_of(_scheme(trigger), trigger.config)
+        options = _options(trigger)
         _verify(trigger, delivery, options, now)
         return _start(trigger, _received(trigger, delivery, options, now))
     except (OperationalError, InterfaceError, AmbiguousCommit, ConnectionLost) as error:
@@ -77,13 +78,15 @@ def _find(path: str) -> tuple[Trigger, datetime]:
     raise Refusal(404, "not-found", _("There is no webhook here."))
 
 
-def _scheme(trigger: Trigger) -> str:
-    """What a row holds that nobody has checked proves nothing."""
-    scheme = trigger.config.get("verify")
-    if scheme not in schemes.NAMES:
+def _options(trigger: Trigger) -> WebhookOptions:
+    """How it is verified. What a row holds that nobody has checked proves nothing."""
+    config: Mapping[str, Any] = trigger.config
+    scheme = str(config.get("verify"))
+    given = {name: value for name, value in config.items() if name not in _NO_OPTIONS}
+    if scheme not in schemes.NAMES or problems_with(scheme, given):
         logger.error("The webhook %r is verified in a way that does not exist: %r", trigger.pattern, scheme)
         raise _unproven()
-    return str(scheme)
+    return options_of(scheme, config)
 
 
 def _read_body(request: Request, headers: Mapping[str, str]) -> bytes:
@@ -101,7 +104,7 @@ def _verify(trigger: Trigger, delivery: Delivery, options: WebhookOptions, now: 
     """All that is wrong has one answer, except for the clock of a sender who knows the secret."""
     secrets = conf.webhook_secrets(str(trigger.config.get("secret", "")))
     try:
-        schemes.verify(_scheme(trigger), delivery, options, secrets, now)
+        schemes.verify(trigger.config["verify"], delivery, options, secrets, now)
     except schemes.Stale as error:
         logger.warning("A delivery to the webhook %r was refused: %s", trigger.pattern, error)
         detail = _("The timestamp is more than five minutes away from our time. Sign it anew.")
@@ -164,7 +167,7 @@ def key_of(path: str, id: str) -> str:
 def _start(trigger: Trigger, received: Received) -> Answer:
     key = key_of(trigger.pattern, received.id)
     try:
-        execution, is_new = _store(trigger, received, key)
+        execution, is_new = store(trigger, received, key)
     except InvalidInput as error:
         starting.record_failure(trigger, received, error)
         errors = [(name, text) for name, texts in error.errors.items() for text in texts]
@@ -175,21 +178,3 @@ def _start(trigger: Trigger, received: Received) -> Answer:
         raise Refusal(503, "not-started", _("Not accepted at the moment. Deliver it later."), headers=_LATER) from None
     body = {"execution": str(execution.pk), "delivery": received.id, "duplicate": not is_new}
     return Answer(status=202 if is_new else 200, body=body)
-
-
-def _store(trigger: Trigger, received: Received, key: str) -> tuple[Execution, bool]:
-    """Start and publish in one transaction. A commit in doubt is settled by doing it again under the same key."""
-
-    def work(cursor: object) -> tuple[Execution, bool]:
-        execution, is_new = starting.start(trigger, event=received, idempotency_key=key)
-        if is_new and (name := trigger.config.get("event")):
-            client.send_event(name, received.data, id=key, source=received.source, headers=received.headers)
-        return execution, is_new
-
-    for tries in range(1, _TRIES + 1):
-        try:
-            return transact(conf.database(), work)
-        except (AmbiguousCommit, ConnectionLost):
-            if tries == _TRIES:
-                raise
-    raise AssertionError("unreachable")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import threading
 import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
-from django.test import Client
+from asgiref.sync import sync_to_async
+from django.db import OperationalError, connection, connections, transaction
+from django.test import AsyncClient, Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
@@ -270,7 +273,14 @@ def test_a_workflow_that_is_switched_off_asks_the_sender_to_come_back(hook: Hook
 
 def test_a_row_that_nobody_has_checked_proves_nothing(hook: Hook, deliver: Sender) -> None:
     trigger = hook("none")
-    for config, status in (({"verify": "nothing"}, 401), ({}, 401), ([], 404)):
+    for config, status in (
+        ({"verify": "nothing"}, 401),
+        ({"verify": ["none"]}, 401),
+        ({"verify": "hmac", "secret": "IT", "hash": "new"}, 401),
+        ({"verify": "hmac", "secret": "IT", "timestamp_header": 5}, 401),
+        ({}, 401),
+        ([], 404),
+    ):
         Trigger.objects.filter(pk=trigger.pk).update(config=config)
         assert deliver().status_code == status
     assert started() == 0
@@ -370,6 +380,34 @@ def test_deliveries_at_the_same_instant_start_one_execution(hook: Hook, deliver:
     assert Trigger.objects.get(pattern="hook").trigger_count == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_does_not_wait_for_somebody_who_has_the_trigger_locked(hook: Hook, deliver: Sender) -> None:
+    """Its count is made up for with the next one."""
+    if connection.vendor == "sqlite":
+        pytest.skip("has one lock for everything")
+    trigger = hook("github")
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Trigger.objects.select_for_update().get(pk=trigger.pk)
+            locked.set()
+            done.wait(30)
+        connections.close_all()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    locked.wait(30)
+    assert deliver(BODY, signing.github(BODY, id="1")).status_code == 202
+    done.set()
+    holder.join()
+    trigger.refresh_from_db()
+    assert trigger.trigger_count == 0
+    assert deliver(BODY, signing.github(BODY, id="2")).status_code == 202
+    trigger.refresh_from_db()
+    assert trigger.trigger_count == 2
+
+
 # after the commit
 
 
@@ -408,6 +446,32 @@ def test_the_answer_is_sent_outside_of_any_transaction(
     monkeypatch.setattr(receiving, "Answer", watched)
     assert deliver(BODY, signing.github(BODY)).status_code == 202
     assert seen == [False]
+
+
+def test_neither_a_login_nor_atomic_requests_are_in_its_way(
+    hook: Hook, deliver: Sender, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook("github")
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    assert deliver(BODY, signing.github(BODY)).status_code == 202
+    assert deliver(BODY, signing.github(BODY)).status_code == 200
+    assert deliver(BODY, signing.github(BODY, secret="no")).status_code == 401
+
+
+async def deliver_async(body: bytes, headers: dict[str, str]) -> Any:
+    address = reverse("django_workflows:webhook", args=["hook"])
+    answer = await AsyncClient().post(address, body, content_type="application/json", headers=headers)
+    await sync_to_async(connections.close_all)()  # those of the view's thread
+    return answer
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_works_under_asgi(hook: Hook) -> None:
+    hook("github")
+    answers = [asyncio.run(deliver_async(BODY, signing.github(BODY))) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 200]
+    assert asyncio.run(deliver_async(BODY, {})).status_code == 401
 
 
 # secrets
