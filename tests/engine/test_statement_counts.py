@@ -19,6 +19,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from pytest_django import Settings
 
 from django_workflows import Context, client, clock, conf, workflow
 from django_workflows.authoring.registry import registry
@@ -28,9 +29,9 @@ from django_workflows.engine.crew import TurnCrew
 from django_workflows.engine.database import dialect_of, single
 from django_workflows.engine.keeper import Keeper
 from django_workflows.engine.pump import Pump
+from django_workflows.engine.repertoire import diet_of
 from django_workflows.engine.shared import SharedMemory
 from django_workflows.engine.turn import Turn
-from django_workflows.engine.repertoire import diet_of
 from django_workflows.engine.writes import Ending
 from django_workflows.models import Execution
 
@@ -127,9 +128,10 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch, names: None) -> Iterator[Callable[[], Meter]]:
+def work(monkeypatch: pytest.MonkeyPatch, settings: Settings, names: None) -> Iterator[Callable[[], Meter]]:
     """Let a worker's pump work in this thread until nothing is due; what that cost."""
     monkeypatch.setattr(pump, "IDLE_SECONDS", 0.01)
+    settings.WORKFLOWS = {"POLL_INTERVAL": 0.02}
 
     def drain() -> Meter:
         engine = Pump(uuid4(), diet_of(["default"]), alias=conf.database(), reporter=Nobody())
