@@ -182,7 +182,7 @@ class Pump:
         turn.receive(write, receipt)
         if receipt.verdict is Verdict.REFUSED:
             self._reporter.ended(turn, self._watch.refuse(turn, receipt))
-        elif receipt.verdict is Verdict.STORED and write.ending is not None:
+        elif receipt.verdict is Verdict.STORED and write.ending is not None and self._holds(turn):
             self._reporter.ended(turn, write.ending)
         if write.ending is not None or turn.abandoned:
             self._release(turn)
@@ -192,6 +192,10 @@ class Pump:
         if moves_others or (write.ending and write.parent_id):
             self.wake_up("")
             self._watch.wake_others(write, self.lookout.queues, busy=self._is_busy())
+
+    def _holds(self, turn: Turn) -> bool:
+        """Not when it was told of before: a function that could not be stopped has come to its end after all."""
+        return self._held.get(turn.claimed.id) is turn
 
     # claiming
 
