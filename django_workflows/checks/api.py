@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -51,7 +51,7 @@ def _is_mounted() -> bool:
 
 
 def _authentication() -> Iterator[CheckMessage]:
-    classes = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    classes: Sequence[Any] = api_settings.DEFAULT_AUTHENTICATION_CLASSES
     if not classes:
         yield Warning(
             "The HTTP API knows no way to log in: REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] is empty.",
