@@ -9,7 +9,7 @@ from pathlib import Path
 
 from testproject import database_url
 from testproject.settings import *  # noqa: F403  # a settings module is a namespace: all of it is wanted
-from testproject.settings import BASE_DIR, DATABASES, INSTALLED_APPS
+from testproject.settings import BASE_DIR, DATABASES, INSTALLED_APPS, WORKFLOWS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "testproject.demo"]
 
@@ -20,6 +20,11 @@ SHOP_PAYMENT_TIMEOUT = 3
 SERVERS_CERTIFICATE_LIFETIME = timedelta(seconds=20)
 NEWSLETTER_INTERVAL = "15 seconds"
 GITHUB_QUIET_TIME = "10 seconds"
+DOMAINS_REGISTRAR_URL = os.environ.get("DEMO_REGISTRAR_URL", "http://127.0.0.1:8091")
+DOMAINS_CHECK_TIMEOUT = "2 minutes"
+DOMAINS_FIRST_PAUSE = "1 second"
+
+WORKFLOWS = {**WORKFLOWS, "PUBLIC_URL": os.environ.get("DEMO_PUBLIC_URL", "http://127.0.0.1:8000/api")}
 
 # What the provider has charged belongs to one database; with another one the same orders are new.
 _url = database_url.from_settings(DATABASES["default"])

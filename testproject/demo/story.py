@@ -15,6 +15,9 @@ from django_workflows.models import Execution, Trigger
 from django_workflows.triggers import firing, registering
 from testproject import shop
 from testproject.billing.workflows import bill_customers, invoice_customer
+from testproject.demo import inspectors
+from testproject.demo.workflows import read_review
+from testproject.domains.workflows import set_up_domain
 from testproject.github.workflows import github_delivery, summarise_checks
 from testproject.newsletter.models import Subscriber
 from testproject.newsletter.subscriptions import subscribe, unsubscribe
@@ -33,8 +36,17 @@ READERS = [f"reader-{number}@example.com" for number in range(1, 13)]
 
 ENDING = [
     definition.name
-    for definition in (fulfil, ship, bill_customers, invoice_customer, github_delivery, summarise_checks)
-]
+    for definition in (
+        fulfil,
+        ship,
+        bill_customers,
+        invoice_customer,
+        github_delivery,
+        summarise_checks,
+        set_up_domain,
+        read_review,
+    )
+] + [inspectors.MOVE]
 LASTING = [definition.name for definition in (server_life, newsletter)]  # until somebody ends them
 
 
@@ -61,6 +73,7 @@ def begin() -> Iterator[str]:
     for email in readers:
         subscribe(email)
     yield f"{len(readers)} people subscribe to the newsletter, {len(known)} have before."
+    yield from inspectors.begin()
     if not unfinished([*ENDING, *LASTING]):
         yield "All that has finished in an earlier demo; for a new one delete the database."
 

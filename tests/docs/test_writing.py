@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from django_workflows import step
+from django_workflows.client import answer_token
 from django_workflows.models import Execution, Status
 from django_workflows.testing import Workflows
 from testproject.shop.models import Order
@@ -18,6 +19,9 @@ GUIDE = Path(__file__).parents[2] / "docs" / "writing.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_registry")]
+
+
+LINKS: list[str] = []
 
 
 async def _ask(shop: str, item: str) -> float:
@@ -36,6 +40,7 @@ def stand_ins() -> dict[str, Any]:
         "send_issue": lambda email, number: None,
         "welcome": lambda email: None,
         "create_account": lambda email: None,
+        "ask_editor": lambda page_id, url: LINKS.append(url),
     }
     return {
         **{name: step(body, name=name) for name, body in steps.items()},
@@ -88,6 +93,14 @@ def test_what_the_guide_starts_completes(guide: SimpleNamespace, workflows: Work
     assert not Execution.objects.exclude(status=Status.COMPLETED).exists()
     assert guide.waiting.result(timeout=0) == "approved, 5 stars"
     assert guide.left == 0
+
+
+def test_a_link_is_answered_once(guide: SimpleNamespace, workflows: Workflows) -> None:
+    execution = guide.publish_page.start(page_id=1)
+    workflows.run_until_idle()
+    answer_token(LINKS[-1].rpartition("/")[2], {"by": "ada", "verdict": "yes"})
+    assert workflows.result(execution) == "ada says yes"
+    assert workflows.result(guide.publish_page.start(page_id=2)) == "nobody answered"
 
 
 def test_a_long_life_is_a_loop(guide: SimpleNamespace, workflows: Workflows) -> None:

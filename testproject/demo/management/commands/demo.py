@@ -18,9 +18,11 @@ from django.utils import timezone
 
 from django_workflows.models import Execution
 from testproject.demo import data, report, story
-from testproject.demo.cast import LEDGER, Cast
+from testproject.demo.cast import LEDGER, ZONE, Cast
 from testproject.demo.children import KeepsDying, stop
 from testproject.demo.deliveries import GitHub
+from testproject.demo.inspectors import Inspectors
+from testproject.demo.reviewers import Reviewers
 from testproject.demo.settings import DEMO_FOLDER
 from testproject.shop.models import Order
 
@@ -58,7 +60,7 @@ class Command(BaseCommand):
         try:
             call_command("migrate", verbosity=0)
             if not Order.objects.exists():  # a new database: what an older one's orders have cost is no longer true
-                for file in folder.glob(f"{LEDGER}*"):
+                for file in (*folder.glob(f"{LEDGER}*"), *folder.glob(f"{ZONE}*")):
                     file.unlink()
             data.load()
             return data.admin_password(folder)
@@ -70,11 +72,12 @@ class Command(BaseCommand):
             child.start()
         self.introduce(cast, password)
         self.tell(story.begin())
-        people, github, winding_up = story.People(), GitHub(cast.web), False
+        crowd = (story.People(), GitHub(cast.web), Inspectors(cast.web), Reviewers())
+        winding_up = False
         while time.monotonic() < end:
             self.watch(cast, min(end, time.monotonic() + ACT_EVERY))
             try:
-                self.tell(() if winding_up else (*people.act(), *github.act()))
+                self.tell(() if winding_up else [line for person in crowd for line in person.act()])
                 self.report(cast)
                 if not until_done or story.unfinished(story.LASTING if winding_up else story.ENDING):
                     continue
@@ -97,6 +100,7 @@ class Command(BaseCommand):
     def introduce(self, cast: Cast, password: str) -> None:
         self.say(f"Web server  http://{cast.web}/admin/   log in as admin with the password {password}")
         self.say(f"Provider    {cast.provider}/ledger   fails, hangs and loses answers on purpose")
+        self.say(f"Registrar   {cast.registrar}/counts   allows two calls a second, and its records spread slowly")
         self.say(f"Logs, mail  {cast.folder}")
         self.say(f"Workers     the children of process {cast.workers.pid}: kill -9 one, and see what happens")
         manage = f"{os.path.relpath(sys.executable)} manage.py"
