@@ -100,6 +100,7 @@ class Trigger:
     config: Any = None
     origin: str = ""
     enabled: bool = True
+    note: str = ""
     retired_at: datetime | None = None
     last_triggered_at: datetime | None = None
     trigger_count: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -20,6 +20,7 @@ from django_workflows.exceptions import InvalidInput
 from django_workflows.models import Execution, Trigger, TriggerType
 from django_workflows.triggers import received, starting
 from django_workflows.triggers.planning import plan_of
+from django_workflows.triggers.received import Received
 from django_workflows.triggers.ticks import start_tick, tick
 
 MOST = 10_000  # moments of one backfill
@@ -40,16 +41,18 @@ def fire(trigger: Trigger, data: Any = None, *, idempotency_key: str | None = No
     A schedule gets the present as its moment; any other trigger gets `data` as if they had come in. Raises what stands
     in `starting.REFUSED`. The same `idempotency_key` again gives the execution that was started first.
     """
-    alias = conf.database()
     key = f"fire:{trigger.pk}:{idempotency_key or uuid4()}"
-    if trigger.type == TriggerType.SCHEDULE:
-        now = database_now(alias)
-        event = tick(trigger, now, now, key)
-        if isinstance(data, Mapping) and isinstance(event.data, Mapping):
-            event = received.now(alias, id=key, name=event.name, data={**event.data, **data}, source=event.source)
-    else:
-        event = received.now(alias, id=key, name=trigger.pattern, data=data, source=f"trigger {trigger.pk}")
-    return starting.start(trigger, event=event, idempotency_key=key)[0]
+    return starting.start(trigger, event=event_now(trigger, key, data), idempotency_key=key)[0]
+
+
+def event_now(trigger: Trigger, id: str, data: Any = None, *, name: str = "") -> Received:
+    """What the trigger would get if it fired now; `data` are added to the moments of a schedule."""
+    alias = conf.database()
+    if trigger.type != TriggerType.SCHEDULE:
+        return received.now(alias, id=id, name=name or trigger.pattern, data=data, source=f"trigger {trigger.pk}")
+    now = database_now(alias)
+    event = tick(trigger, now, now, id)
+    return replace(event, data={**event.data, **data}) if isinstance(data, Mapping) else event
 
 
 def upcoming(trigger: Trigger, count: int = 5) -> list[datetime]:

@@ -59,8 +59,12 @@ def update(
     pattern: str | None = None,
     config: Mapping[str, Any] | None = None,
     enabled: bool | None = None,
+    note: str | None = None,
 ) -> Trigger:
-    """Change what is given. What comes from the code can only be enabled and disabled. Raises `InvalidTrigger`."""
+    """Change what is given; enabling clears the note. What comes from the code can only be enabled and disabled.
+
+    Raises `InvalidTrigger`.
+    """
     alias = conf.database()
     before = _timing(trigger)
     if workflow is not None or pattern is not None or config is not None:
@@ -74,7 +78,8 @@ def update(
         trigger.config = dict(definition.config)
     if enabled is not None:
         trigger.enabled = enabled
-    columns = ["workflow", "pattern", "variant", "config", "enabled", "updated_at"]
+    trigger.note = _checked_note(("" if enabled else trigger.note) if note is None else note)
+    columns = ["workflow", "pattern", "variant", "config", "enabled", "note", "updated_at"]
     if _timing(trigger) != before:  # else a moment that is due just now would be lost
         plan_anew(trigger, database_now(alias))
         columns += PLANNED
@@ -109,15 +114,19 @@ def _switch(trigger: Trigger, enabled: bool, note: str) -> bool:
     changes = trigger.enabled != enabled
     if not changes and trigger.note == note:
         return False
-    if len(note) > NOTE_LENGTH:
-        raise InvalidTrigger({"note": [f"A note has up to {NOTE_LENGTH} characters."]})
-    trigger.enabled, trigger.note = enabled, note
+    trigger.enabled, trigger.note = enabled, _checked_note(note)
     columns = ["enabled", "note", "updated_at"]
     if changes:
         plan_anew(trigger, database_now(conf.database()))
         columns += PLANNED
     trigger.save(using=conf.database(), update_fields=columns)
     return changes
+
+
+def _checked_note(note: str) -> str:
+    if len(note) > NOTE_LENGTH or "\0" in note:
+        raise InvalidTrigger({"note": [f"A note is a text of up to {NOTE_LENGTH} characters."]})
+    return note
 
 
 def _timing(trigger: Trigger) -> tuple[Any, ...]:

@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 
+from django_workflows import Context, workflow
 from django_workflows.models import Execution, Trigger
 from tests.api.conftest import Api
 from tests.factories import make_trigger
 
 pytestmark = pytest.mark.usefixtures("greet")
+
+
+@workflow
+def api_moment(ctx: Context, nominal_time: str) -> None: ...
+
 
 NEW = {"workflow": "api_greet", "type": "event", "pattern": "order.*"}
 
@@ -38,6 +44,26 @@ def test_a_schedule_is_told_with_its_next_moment(manager: Api) -> None:
 
     assert made.status_code == 201, made.content
     assert made.json()["next_at"] is not None
+
+
+def test_a_schedule_is_paused_with_a_note(manager: Api) -> None:
+    """SCH-06: enabling clears it."""
+    made = manager.post("triggers", NEW | {"type": "schedule", "pattern": "@daily"}).json()
+    path = f"triggers/{made['id']}"
+
+    off = manager("PATCH", path, {"enabled": False, "note": "the supplier is on holiday"}).json()
+    assert (off["enabled"], off["note"], off["next_at"]) == (False, "the supplier is on holiday", None)
+    assert manager("PATCH", path, {"note": "\0"}).status_code == 400
+    on = manager("PATCH", path, {"enabled": True}).json()
+    assert (on["note"], on["next_at"]) == ("", made["next_at"])
+
+
+def test_a_schedule_that_is_fired_has_the_present_as_its_moment(manager: Api) -> None:
+    """SCH-14"""
+    made = manager.post("triggers", {"workflow": "api_moment", "type": "schedule", "pattern": "@yearly"}).json()
+    fired = manager.post(f"triggers/{made['id']}/fire", {})
+    assert fired.status_code == 201, fired.content
+    assert fired.json()["input"]["nominal_time"] > made["created_at"][:19]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from django_workflows.api.shapes import executions as executions_shapes
 from django_workflows.api.shapes.triggers import TriggerDocument, document
 from django_workflows.authoring.names import KEY_LENGTH
 from django_workflows.models import Trigger, TriggerType, Workflow
-from django_workflows.triggers import received, registering, starting
+from django_workflows.triggers import firing, registering, starting
 
 
 class TriggerQuery(paging.Paging):
@@ -48,6 +48,7 @@ class TriggerChange(Strict):
     pattern = fields.Text(required=False, max_length=500)
     config = fields.JsonObject(required=False)
     enabled = fields.Flag(required=False)
+    note = fields.Text(required=False, allow_blank=True, max_length=500, help_text="Why it is disabled.")
 
 
 class FireBody(Strict):
@@ -117,8 +118,7 @@ def fire(access: Access, id: object, body: Any, key: str | None) -> tuple[dict[s
     own = f"fire:{trigger.pk}:{uuid4() if key is None else key}"
     if len(own) > KEY_LENGTH:
         raise invalid("Idempotency-Key", _("Must have at most %(most)s characters here.") % {"most": 200})
-    name = said.get("name") or trigger.pattern
-    event = received.now(conf.database(), id=own, name=name, data=said["data"], source="api")
+    event = firing.event_now(trigger, own, said["data"], name=said.get("name", ""))
     execution, is_new = starting.start(trigger, event=event, idempotency_key=own)
     return executions_shapes.document(execution, reveal=access.reveals(execution)), is_new
 

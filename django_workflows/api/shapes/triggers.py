@@ -18,6 +18,7 @@ EXAMPLE: dict[str, Any] = {
     "config": {"where": {"country": "DE"}},
     "origin": "operator",
     "enabled": True,
+    "note": "",
     "retired_at": None,
     "last_triggered_at": None,
     "trigger_count": 0,
@@ -37,6 +38,7 @@ class TriggerDocument(Shape):
     config = fields.AnyJson()
     origin = serializers.ChoiceField(choices=TriggerOrigin.values, help_text="Where it was made.")
     enabled = serializers.BooleanField()
+    note = serializers.CharField(help_text="Why it is disabled.")
     retired_at = serializers.DateTimeField(allow_null=True, help_text="Since when it is gone from the code.")
     last_triggered_at = serializers.DateTimeField(allow_null=True)
     trigger_count = serializers.IntegerField()
