@@ -30,6 +30,7 @@ from django_workflows.triggers.webhooks.storing import store
 logger = logging.getLogger("django_workflows")
 
 _NO_OPTIONS = {"verify", "secret", "event", "input"}
+_MOST_ERRORS = 20
 _LATER = {"Retry-After": "60"}
 
 
@@ -169,8 +170,9 @@ def _start(trigger: Trigger, received: Received) -> Answer:
     try:
         execution, is_new = store(trigger, received, key)
     except InvalidInput as error:
-        starting.record_failure(trigger, received, error)
-        errors = [(name, text) for name, texts in error.errors.items() for text in texts]
+        shortened = InvalidInput(dict(list(error.errors.items())[:_MOST_ERRORS]))  # a sender may send any number
+        starting.record_failure(trigger, received, shortened)
+        errors = [(name, text) for name, texts in shortened.errors.items() for text in texts]
         raise Refusal(400, "invalid", _("The body does not fit the workflow."), errors=errors) from None
     except starting.REFUSED as error:
         # disabled, or unknown to this process while a deploy is under way: the sender shall keep it and try again

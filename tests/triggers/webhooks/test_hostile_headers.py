@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_workflows.authoring.webhook_options import SCHEMES, options_of
-from django_workflows.triggers.webhooks import schemes
-from django_workflows.triggers.webhooks.deliveries import Delivery
+from django_workflows.triggers.webhooks import contents, schemes
+from django_workflows.triggers.webhooks.deliveries import Delivery, Refusal
 from tests.triggers.webhooks import signing
 from tests.triggers.webhooks.signing import KEY, SECRET
 
@@ -66,3 +66,24 @@ def test_one_bit_of_the_body_is_enough(body: bytes, place: int, bit: int) -> Non
     changed = body[:place] + bytes([body[place] ^ 1 << bit]) + body[place + 1 :]
     lowered = {name.lower(): value for name, value in signing.github(body).items()}
     assert not passes("github", lowered, changed)
+
+
+TYPES = st.sampled_from(["application/json", "text/plain", "application/x-www-form-urlencoded", "text/", "/", ""])
+CHARSETS = st.sampled_from(["utf-8", "punycode", "idna", "utf-7", "zlib", "rot13", "../x", '"', "unicode_escape"])
+
+
+@given(
+    type=TEXT | st.builds("{}; charset={}".format, TYPES, CHARSETS | TEXT),
+    encoding=st.just("") | TEXT,
+    body=st.binary(max_size=100) | st.text(max_size=50).map(str.encode),
+)
+def test_any_content_type_is_read_or_refused_in_words(type: str, encoding: str, body: bytes) -> None:
+    """WHK-08."""
+    headers = {"content-type": type, "content-encoding": encoding}
+    try:
+        contents.read(Delivery(path="hook", headers=headers, body=body))
+    except Refusal as refusal:
+        told = refusal.status, bool(refusal.detail)
+    else:
+        told = 400, True
+    assert told in {(400, True), (415, True)}

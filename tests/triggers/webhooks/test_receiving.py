@@ -242,6 +242,14 @@ def test_what_does_not_fit_the_workflow_is_told_by_field_and_recorded(hook: Hook
     assert started() == 0
 
 
+def test_any_number_of_wrong_fields_is_told_in_a_few(hook: Hook, deliver: Sender) -> None:
+    hook("none", workflow=hook_order)
+    answer = deliver({f"field-{number}": "x" for number in range(10_000)})
+    assert answer.status_code == 400
+    assert len(problem(answer)["errors"]) == 20
+    assert len(str(Event.objects.get(name=starting.FAILED).data)) < 10_000
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
