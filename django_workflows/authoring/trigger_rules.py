@@ -33,7 +33,7 @@ def check(type: str, pattern: Any, config: Any) -> tuple[str, Config]:
         problems["type"] = [f"must be event, schedule or webhook, not {type!r:.60}."]
     if problem := problem_with(pattern, PATTERN_LENGTH):
         problems["pattern"] = [f"The pattern {problem}"]
-    given = _object("config", config, problems)
+    given = dict(config) if _is_object("config", config or {}, problems) else {}
     if problems:
         raise InvalidTrigger(problems)
     complete: Config = {}
@@ -42,6 +42,7 @@ def check(type: str, pattern: Any, config: Any) -> tuple[str, Config]:
         complete["input"] = static
     if type != "webhook":  # a scheme has options of its own
         problems |= {f"config.{name}": ["There is no such option."] for name in given}
+    complete = _object("config", complete, problems)
     if problems:
         raise InvalidTrigger(problems)
     return canonical, complete
@@ -58,10 +59,7 @@ def variant_of(type: str, config: Mapping[str, Any]) -> str:
 
 def _object(field: str, value: Any, problems: Problems) -> Config:
     """A copy of a JSON object as it will be read back; empty for None."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        problems[field] = [f"must be an object, not {type(value).__name__}."]
+    if value is None or not _is_object(field, value, problems):
         return {}
     try:
         plain: Config = codec.decode(codec.encode(dict(value)))
@@ -69,6 +67,13 @@ def _object(field: str, value: Any, problems: Problems) -> Config:
         problems[field] = [str(error)]
         return {}
     return plain
+
+
+def _is_object(field: str, value: Any, problems: Problems) -> bool:
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return True
+    problems[field] = [f"must be an object, not {type(value).__name__}."]
+    return False
 
 
 def _event(pattern: str, given: Config, complete: Config, problems: Problems) -> str:

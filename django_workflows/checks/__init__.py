@@ -15,6 +15,7 @@
 | E011 | an entry of `WEBHOOK_SECRETS` is neither a text nor a list of texts |
 | E012 | a webhook needs a package that is not installed |
 | E013 | `API_SCOPE` names no function |
+| E014 | two workflows declare a webhook of one path |
 | W001 | an unknown setting |
 | W002 | SQLite: transactions begin without the write lock |
 | W003 | SQLite: readers and the writer exclude each other (no WAL) |
@@ -30,12 +31,15 @@
 | W013 | other sites may call the HTTP API in a user's name (with `--deploy`) |
 | W014 | nothing limits how often the HTTP API is called (with `--deploy`) |
 | W015 | a limit of the HTTP API is so large that it is none (with `--deploy`) |
+| W016 | one-time links do not lead here over TLS (with `--deploy`) |
 """
 
 from django_workflows.checks.api import check_api, check_open_api
 from django_workflows.checks.databases import check_database, check_server
+from django_workflows.checks.links import check_public_url
 from django_workflows.checks.names import check_names
 from django_workflows.checks.settings import check_settings
+from django_workflows.checks.triggers import check_paths
 from django_workflows.checks.webhooks import (
     check_open_stored_webhooks,
     check_open_webhooks,
@@ -50,6 +54,8 @@ __all__ = [
     "check_open_api",
     "check_open_stored_webhooks",
     "check_open_webhooks",
+    "check_paths",
+    "check_public_url",
     "check_server",
     "check_settings",
     "check_stored_webhooks",
