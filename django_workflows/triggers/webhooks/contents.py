@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.message import Message
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl
 
+from django.core.exceptions import SuspiciousOperation
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.utils.translation import gettext as _
 
 from django_workflows import codec, conf
 from django_workflows.exceptions import PayloadError, PayloadTooLarge
 from django_workflows.triggers.webhooks.deliveries import Delivery, Refusal
 
-FORM = "application/x-www-form-urlencoded"
+FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 MOST_FIELDS = 1000
 ID_LENGTH = 1000
 
@@ -49,6 +52,8 @@ def read(delivery: Delivery) -> Any:
         return None
     if type.name == FORM:
         return _form(type.decode(delivery.body))
+    if type.name == MULTIPART:
+        return _multipart(delivery)
     if not type.name:
         return _json(delivery.body) if delivery.body.lstrip()[:1] in {b"{", b"["} else type.decode(delivery.body)
     if _TEXT.fullmatch(type.name):
@@ -115,11 +120,26 @@ def _json(body: bytes) -> Any:
 
 
 def _form(text: str) -> dict[str, Any]:
-    """The fields of a form; one that comes several times is a list."""
+    """The fields of a form."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
         raise Refusal(400, "malformed", _("The body is no valid form.")) from None
+    return _fields(pairs)
+
+
+def _multipart(delivery: Delivery) -> dict[str, Any]:
+    """The fields of the other kind of form; files are left out, for they belong into a storage."""
+    meta = {"CONTENT_TYPE": delivery.header("content-type"), "CONTENT_LENGTH": len(delivery.body)}
+    try:
+        fields = MultiPartParser(meta, BytesIO(delivery.body), [], "utf-8").parse()[0]
+    except (MultiPartParserError, SuspiciousOperation, ValueError, LookupError):
+        raise Refusal(400, "malformed", _("The body is no valid form.")) from None
+    return _fields((name, value) for name, values in fields.lists() for value in values)
+
+
+def _fields(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """By name; one that comes several times is a list."""
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name not in fields:

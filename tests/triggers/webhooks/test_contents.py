@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import encode_multipart
 
 from django_workflows.models import Execution
 from tests.triggers.webhooks import signing
@@ -70,7 +72,9 @@ def test_a_body_is_json_or_a_form_or_a_text(hook: Hook, deliver: Sender, type: s
         ("", b"\xff\xfe", 400),
         ("text/plain", b"a\0b", 400),
         ("application/octet-stream", b"a", 415),
-        ("multipart/form-data; boundary=x", b"--x--", 415),
+        ("multipart/form-data", b"--x--", 400),
+        ("multipart/form-data; boundary=", b"--x--", 400),
+        ("multipart/form-data; boundary=\xe9", b"--x--", 400),
         ("application/gzip", gzip.compress(b"{}"), 415),
         ("image/png", b"a", 415),
     ],
@@ -82,6 +86,16 @@ def test_other_bodies_are_refused_in_words(hook: Hook, deliver: Sender, type: st
     assert answer.status_code == status
     assert json.loads(answer.content)["detail"]
     assert started() == 0
+
+
+def test_the_fields_of_a_multipart_form_are_taken_and_its_files_left_out(hook: Hook, deliver: Sender) -> None:
+    """WHK-08."""
+    hook("github")
+    content = {"a": ["1", "2"], "b": "é", "file": SimpleUploadedFile("x.txt", b"hello")}
+    body = encode_multipart("frontier", content)
+    type = "multipart/form-data; boundary=frontier"
+    assert deliver(body, signing.github(body), type=type).status_code == 202
+    assert received()["data"] == {"a": ["1", "2"], "b": "é"}
 
 
 def test_a_compressed_body_is_never_inflated(hook: Hook, deliver: Sender) -> None:

@@ -68,14 +68,22 @@ def test_one_bit_of_the_body_is_enough(body: bytes, place: int, bit: int) -> Non
     assert not passes("github", lowered, changed)
 
 
-TYPES = st.sampled_from(["application/json", "text/plain", "application/x-www-form-urlencoded", "text/", "/", ""])
+TYPES = st.sampled_from(
+    ["application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "/", ""]
+)
 CHARSETS = st.sampled_from(["utf-8", "punycode", "idna", "utf-7", "zlib", "rot13", "../x", '"', "unicode_escape"])
+
+
+PARTS = st.lists(
+    st.sampled_from([b"--x", b"--x--", b"\r\n", b'Content-Disposition: form-data; name="a"', b"\xff", b"a", b";"]),
+    max_size=9,
+).map(b"".join)
 
 
 @given(
     type=TEXT | st.builds("{}; charset={}".format, TYPES, CHARSETS | TEXT),
     encoding=st.just("") | TEXT,
-    body=st.binary(max_size=100) | st.text(max_size=50).map(str.encode),
+    body=st.binary(max_size=100) | st.text(max_size=50).map(str.encode) | PARTS,
 )
 def test_any_content_type_is_read_or_refused_in_words(type: str, encoding: str, body: bytes) -> None:
     """WHK-08."""
