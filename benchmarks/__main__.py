@@ -6,9 +6,11 @@ With `--page` the figures also go into docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import machine, page
@@ -17,7 +19,7 @@ from benchmarks.databases import Databases
 from benchmarks.protocol import note
 from benchmarks.report import Report
 from benchmarks.rounds import measured
-from benchmarks.systems import NAMES, system
+from benchmarks.systems import NAMES, System, system
 from tests.postgres import server
 
 
@@ -31,6 +33,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def available(names: Sequence[str]) -> Iterator[System]:
+    """Those that are here or can be installed; the others are left out, and it is said why."""
+    for name in names:
+        try:
+            yield system(name)
+        except subprocess.CalledProcessError as error:
+            note(f"{name} is left out, because it could not be installed: {error}")
+
+
 def main() -> int:
     options = arguments()
     try:
@@ -40,7 +51,7 @@ def main() -> int:
     names = [name.strip() for name in options.systems.split(",")]
     if unknown := set(names) - set(NAMES):
         sys.exit(f"Unknown system(s): {', '.join(sorted(unknown))}. There are: {', '.join(NAMES)}.")
-    systems = [system(name) for name in names]
+    systems = list(available(names))
     began = time.monotonic()
     with server(options={}) as postgres, tempfile.TemporaryDirectory(prefix="django-workflows-bench-") as folder:
         databases = Databases(postgres.get_uri(), Path(folder))

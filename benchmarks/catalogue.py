@@ -32,6 +32,7 @@ class Measure:
     peers: Mapping[str, int] | None = None
     bare: Mapping[str, int] | None = None
     is_slow: bool = False  # measured in the first round only
+    peers_once: bool = False  # the others in the first round only
     on_sqlite: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)  # of ours, where the measure is about them
 
@@ -129,13 +130,15 @@ MEASURES: tuple[Measure, ...] = (
         figures=(delay("p50", "p50", 5, 4), delay("p99", "p99", 15, 10)),
         sizes={"samples": 200},
         peers={"samples": 60},
+        peers_once=True,
     ),
     Measure(
         id="W4",
         title="signal → resumed, idle worker",
         figures=(delay("p50", "p50", 5, 4), delay("p99", "p99", 15, 10)),
         sizes={"samples": 100},
-        peers={"samples": 40},
+        peers={"samples": 30},
+        peers_once=True,
     ),
     Measure(
         id="W4-sleep",
@@ -143,6 +146,7 @@ MEASURES: tuple[Measure, ...] = (
         figures=(delay("p50", "p50", 10, 5), delay("p99", "p99")),
         sizes={"samples": 50},
         peers={"samples": 30},
+        peers_once=True,
     ),
     Measure(
         id="W5",
@@ -150,6 +154,7 @@ MEASURES: tuple[Measure, ...] = (
         figures=(rate("children/s", must=2500, aim=5000),),
         sizes={"executions": 10, "children": 200},
         peers={"executions": 2, "children": 200},
+        peers_once=True,
     ),
     Measure(
         id="W6",
@@ -163,6 +168,7 @@ MEASURES: tuple[Measure, ...] = (
         ),
         sizes={"executions": 10_000},
         peers={"executions": 500},
+        peers_once=True,
     ),
     Measure(
         id="recovery",
@@ -170,6 +176,7 @@ MEASURES: tuple[Measure, ...] = (
         figures=(seconds("first", "first one moves", must=1), seconds("last", "all done", must=5, aim=2)),
         sizes={"executions": 500, "steps": 10},
         peers={"executions": 500, "steps": 10},
+        peers_once=True,
     ),
     Measure(
         id="W7",
@@ -180,6 +187,7 @@ MEASURES: tuple[Measure, ...] = (
         ),
         sizes={"samples": 2_000, "executions": 20_000},
         peers={"samples": 500, "executions": 2_000},
+        peers_once=True,
     ),
     Measure(
         id="W8",

@@ -13,6 +13,10 @@ import psycopg
 from benchmarks.systems import System
 
 
+class Unprepared(Exception):
+    """A system could not make its tables."""
+
+
 class Databases:
     """Databases on one PostgreSQL server, and SQLite files in one folder."""
 
@@ -32,6 +36,7 @@ class Databases:
     def _database(self, system: System) -> Iterator[str]:
         template, name = f"prepared_{system.name}", f"measured_{system.name}"
         if template not in self._prepared:
+            self._server.execute(f"DROP DATABASE IF EXISTS {template} WITH (FORCE)")
             self._server.execute(f"CREATE DATABASE {template}")
             self._prepare(system, self._url(template))
             self._prepared.add(template)
@@ -56,7 +61,7 @@ class Databases:
     def _prepare(self, system: System, url: str) -> None:
         reading = system.ask("prepare", {}, url)
         if reading.cannot:
-            raise RuntimeError(f"The database of {system.name} could not be prepared. {reading.cannot}")
+            raise Unprepared(f"The database of {system.name} could not be prepared. {reading.cannot}")
 
     def _url(self, name: str) -> str:
         return urlunsplit(urlsplit(self._server_url)._replace(path=f"/{name}"))

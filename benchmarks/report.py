@@ -51,7 +51,15 @@ class Report:
     def text(self) -> str:
         """All that people want to know of it."""
         machine = "\n".join(f"- {name}: {fact}" for name, fact in self._machine.items())
-        return f"{self.table()}\n\n{self.notes()}\n\nMeasured on:\n\n{machine}"
+        return f"{self.table()}\n\n{self.notes()}\n\nMeasured on:\n\n{machine}\n\n{self.facts()}".strip()
+
+    def facts(self) -> str:
+        """What belongs to figures: the plans of statements, and the like."""
+        return "\n\n".join(
+            f"{result.measure.id}, {name}:\n\n```\n{fact}\n```"
+            for result in self._results
+            for name, fact in result.readings[-1].facts.items()
+        )
 
     def save(self, folder: Path = RESULTS) -> Path:
         """Write everything, each round's figures included; where it is."""

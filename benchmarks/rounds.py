@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.catalogue import Measure
-from benchmarks.databases import Databases
+from benchmarks.databases import Databases, Unprepared
 from benchmarks.protocol import Reading, note
 from benchmarks.systems import System
 
@@ -22,8 +22,8 @@ class Result:
 
     @property
     def cannot(self) -> str:
-        """The reason, when no round gave figures."""
-        return "" if any(reading.figures for reading in self.readings) else self.readings[-1].cannot
+        """The reason, when a round gave no figures."""
+        return next((reading.cannot for reading in self.readings if reading.cannot), "")
 
     def value(self, figure: str) -> float | None:
         """The median of the rounds."""
@@ -42,7 +42,8 @@ def measured(
     """Every system in every measure; what changes on the machine in the meantime meets all of them alike."""
     readings: dict[tuple[str, str], list[Reading]] = {}
     for number, measure, system in _order(measures, systems, rounds):
-        if any(reading.cannot for reading in readings.get((measure.id, system.name), [])):
+        known = readings.get((measure.id, system.name), [])
+        if known and not any(reading.figures for reading in known):
             continue  # it will not be able to the next time
         reading = _measure(measure, system, databases, scale)
         note(f"{number + 1}/{rounds}  {measure.id:<14} {system.name:<14} {_told(reading)}")
@@ -56,17 +57,19 @@ def _order(
 ) -> Iterator[tuple[int, Measure, System]]:
     for number in range(rounds):
         for measure in measures:
-            if measure.is_slow and number:
-                continue
             for system in systems:
-                if system.sizes(measure) is not None:
+                is_once = measure.is_slow or (measure.peers_once and system.is_peer)
+                if system.sizes(measure) is not None and not (is_once and number):
                     yield number, measure, system
 
 
 def _measure(measure: Measure, system: System, databases: Databases, scale: float) -> Reading:
     sizes = {name: _scaled(name, size, scale) for name, size in (system.sizes(measure) or {}).items()}
-    with databases.fresh(system, sqlite=measure.on_sqlite) as url:
-        return system.ask(measure.id.removeprefix("sqlite-"), sizes, url, measure.settings)
+    try:
+        with databases.fresh(system, sqlite=measure.on_sqlite) as url:
+            return system.ask(measure.id.removeprefix("sqlite-"), sizes, url, measure.settings)
+    except Unprepared as error:
+        return Reading(cannot=str(error), expected=sizes.get("executions", 1))
 
 
 def _scaled(name: str, size: int, scale: float) -> int:

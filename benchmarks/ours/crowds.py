@@ -40,7 +40,7 @@ def sleepers(sizes: Sizes) -> Reading:
         start_many("sleeper", [{"until": database_now()}] * 100)
         wait_until_drained()
         before = worker.memory_mb()
-        until = database_now() + timedelta(seconds=count / 1000 + 4)
+        until = database_now() + timedelta(seconds=count / 1500 + 4)
         start_many("sleeper", [{"until": until}] * count)
         wait_until(lambda: _parked() >= count, within=PATIENCE, every=0.2, what="the sleepers to be parked")
         parked = worker.memory_mb()
