@@ -20,8 +20,9 @@ from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine import claiming, endings, lifecycle, loading
 from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded
-from django_workflows.engine.loops import LoopTurn, task_factory
+from django_workflows.engine.loops import LoopTurn
 from django_workflows.engine.repertoire import stored
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.threads import ThreadTurn
@@ -81,7 +82,7 @@ class CallerLoop:
     def run_apart(self, fn: Callable[[], None]) -> Awaitable[None]:
         return sync_to_async(fn, thread_sensitive=True)()
 
-    def flush(self, turn: LoopTurn) -> Awaitable[None]:
+    def flush(self, turn: Turn) -> Awaitable[None]:
         return sync_to_async(self._committer.flush, thread_sensitive=True)(turn)
 
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from django_workflows.engine.loops import LoopTurn, task_factory
+from django_workflows.engine.lines import task_factory
 from django_workflows.engine.pool import Helpers, Pool
-from django_workflows.engine.turn import Committer
+from django_workflows.engine.turn import Committer, Turn
 
 
 class LoopThread:
@@ -64,7 +64,7 @@ class LoopThread:
     async def run_apart(self, fn: Callable[[], None]) -> None:
         self._helpers.run_apart(fn)
 
-    async def flush(self, turn: LoopTurn) -> None:
+    async def flush(self, turn: Turn) -> None:
         self._committer.flush(turn)
 
 

@@ -9,30 +9,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import AsyncChildHandle, AsyncContext, AsyncToken
 from django_workflows.engine import bodies, effects, endings, lines, swallowing
+from django_workflows.engine.acting import ActingTurn
 from django_workflows.engine.branching import Failure, close
 from django_workflows.engine.journal import Scope, branch_prefix
 from django_workflows.engine.procedures import procedure_for
-from django_workflows.engine.resting import RestingTurn
 from django_workflows.engine.writes import Ending
 from django_workflows.exceptions import Abandoned, ContextMisuse, ControlFlow, NonDeterminism, Parked
-
-
-class Surroundings(Protocol):
-    """What a turn on a loop needs of the process it runs in."""
-
-    def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
-        """Call `fn` where the ORM may be used."""
-
-    def run_apart(self, fn: Callable[[], None]) -> Awaitable[None]:
-        """Start `fn` in a thread that may be left behind; without such threads, call it."""
-
-    def flush(self, turn: LoopTurn) -> Awaitable[None]:
-        """Have the turn's write stored soon; the answer comes by `receive()`."""
 
 
 def _is_being_cancelled() -> bool:
@@ -46,12 +33,8 @@ def _be_heard(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-class LoopTurn(RestingTurn):
+class LoopTurn(ActingTurn):
     """A turn whose function is a task on the running loop."""
-
-    def __init__(self, *args: Any, surroundings: Surroundings, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.surroundings = surroundings
 
     async def run(self) -> Ending | None:
         """Run the workflow's coroutine; how the turn ends, or None when the claim was lost."""
@@ -171,83 +154,14 @@ class LoopTurn(RestingTurn):
         await asyncio.sleep(1)
         raise Parked
 
-    # acting out effects
-
-    async def _barrier(self, effect: effects.Barrier) -> None:
-        await self._store()  # its receipt may be what tells of a pause
-        if not self.may_start:
-            await self.wait(effects.Stop("", None))
-
-    async def _confirm(self, effect: effects.Confirm) -> bool:
-        await self._store()
-        if self.was_stored(effect.entry_id):
-            return True
-        await self._apart(partial(bodies.refresh, self))
-        return False
-
-    async def _store(self) -> None:
-        """Wait until all that was recorded is stored."""
-        self.publish_state()
-        mark = self.mark
-        if not self.is_stored(mark) and not self.abandoned:
-            future: asyncio.Future[None] = self.loop.create_future()
-            self.storing.append((mark, future))
-            self.busy += 1
-            try:
-                await self.surroundings.flush(self)
-                await future
-            finally:
-                self.busy -= 1
-                self.rest_soon()
-        if self.unwinding:
-            raise Abandoned if self.abandoned else Parked
-
-    async def _invoke(self, effect: effects.Invoke) -> effects.Outcome:
-        self.enter(effect.entry)
-        self.busy += 1
-        mine = lines.line.get()
-        token = lines.line.set(None)
-        try:
-            if effect.step.is_async:
-                return await bodies.call_async(effect)
-            return await self._invoke_in_thread(effect)
-        finally:
-            lines.line.reset(token)
-            assert mine is not None
-            self.busy -= 1
-            self.leave(effect.entry.key)
-            self.rest_soon()
-
-    async def _invoke_in_thread(self, effect: effects.Invoke) -> effects.Outcome:
-        if effect.step.options.timeout is None:
-            call = bodies.in_context(partial(bodies.call_sync, self, effect))
-            return cast(effects.Outcome, await self.surroundings.call_in_thread(call))
-        attempt = bodies.Attempt(self, effect)
-        await self.surroundings.run_apart(bodies.in_context(attempt.run))
-        await_result = partial(attempt.result, bodies.seconds_of(effect))
-        return cast(effects.Outcome, await self.surroundings.call_in_thread(await_result))
-
-    async def _apart(self, fn: Callable[[], Any]) -> Any:
-        self.busy += 1
-        try:
-            return await self.surroundings.call_in_thread(fn)
-        finally:
-            self.busy -= 1
-            self.rest_soon()
-
-    async def _query(self, effect: effects.Query) -> Any:
-        return await self._apart(partial(bodies.insist, self, effect.fn))
+    # loops and branches
 
     async def _iterate(self, effect: effects.Iterate) -> Any:
-        mine = lines.line.get()
         token = lines.line.set((self, Scope(effect.prefix)))
         try:
             return await effect.body(AsyncContext(self.perform, self.info, self.state), *effect.args)
         finally:
             lines.line.reset(token)
-            assert mine is not None
-
-    # branches
 
     async def _branches(self, effect: effects.Branches) -> Any:
         if effect.only is not None:
@@ -311,11 +225,11 @@ class LoopTurn(RestingTurn):
 Action = Callable[[LoopTurn, Any], Awaitable[Any]]
 
 ACTIONS: dict[type[effects.Effect], Action] = {
-    effects.Barrier: LoopTurn._barrier,
-    effects.Confirm: LoopTurn._confirm,
-    effects.Invoke: LoopTurn._invoke,
+    effects.Barrier: LoopTurn.barrier,
+    effects.Confirm: LoopTurn.confirm,
+    effects.Invoke: LoopTurn.invoke,
     effects.Deliver: LoopTurn.deliver,
-    effects.Query: LoopTurn._query,
+    effects.Query: LoopTurn.query,
     effects.Iterate: LoopTurn._iterate,
     effects.Branches: LoopTurn._branches,
     effects.TimerWait: LoopTurn.wait,

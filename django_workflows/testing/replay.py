@@ -21,8 +21,9 @@ from django_workflows.engine import loading
 from django_workflows.engine.claiming import Claimed
 from django_workflows.engine.database import dialect_of, transact
 from django_workflows.engine.inline import CallerLoop, CallerThread, InlineCommitter
+from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded
-from django_workflows.engine.loops import LoopTurn, task_factory
+from django_workflows.engine.loops import LoopTurn
 from django_workflows.engine.threads import ThreadTurn
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending, Receipt, Verdict

@@ -12,8 +12,10 @@ from typing import Any
 from django_workflows.authoring.context import AsyncContext
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
+from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded
-from django_workflows.engine.loops import LoopTurn, task_factory
+from django_workflows.engine.loops import LoopTurn
+from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending
 from tests.engine.test_review_branches import PATIENCE, StoresAtOnce
 from tests.engine.test_review_turns import NOW, _claimed
@@ -29,7 +31,7 @@ class Here:
     async def run_apart(self, fn: Callable[[], None]) -> None:
         fn()
 
-    async def flush(self, turn: LoopTurn) -> None:
+    async def flush(self, turn: Turn) -> None:
         StoresAtOnce().flush(turn)
 
 
@@ -102,8 +104,8 @@ def test_a_parked_turn_is_not_kept_in_memory_by_its_timers() -> None:
         ending = await turn.run()
         assert ending is not None
         assert ending.end is End.SUSPEND
-        assert turn._timer is not None
-        assert turn._timer.cancelled()
+        assert turn.timer is not None
+        assert turn.timer.cancelled()
         return weakref.ref(turn)
 
     turn = asyncio.run(main())

@@ -1,0 +1,97 @@
+"""What the tasks of a turn do outside of the workflow's code: steps' bodies, commits, queries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Protocol, cast
+
+from django_workflows.engine import bodies, effects, lines
+from django_workflows.engine.resting import RestingTurn
+from django_workflows.engine.turn import Turn
+from django_workflows.exceptions import Abandoned, Parked
+
+
+class Surroundings(Protocol):
+    """What a turn on a loop needs of the process it runs in."""
+
+    def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
+        """Call `fn` where the ORM may be used."""
+
+    def run_apart(self, fn: Callable[[], None]) -> Awaitable[None]:
+        """Start `fn` in a thread that may be left behind; without such threads, call it."""
+
+    def flush(self, turn: Turn) -> Awaitable[None]:
+        """Have the turn's write stored soon; the answer comes by `receive()`."""
+
+
+class ActingTurn(RestingTurn):
+    """A turn whose effects are acted out by its surroundings while its other tasks go on."""
+
+    def __init__(self, *args: Any, surroundings: Surroundings, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.surroundings = surroundings
+
+    async def barrier(self, effect: effects.Barrier) -> None:
+        await self.store()  # its receipt may be what tells of a pause
+        if not self.may_start:
+            await self.wait(effects.Stop("", None))
+
+    async def confirm(self, effect: effects.Confirm) -> bool:
+        await self.store()
+        if self.was_stored(effect.entry_id):
+            return True
+        await self.apart(partial(bodies.refresh, self))
+        return False
+
+    async def store(self) -> None:
+        """Wait until all that was recorded is stored."""
+        self.publish_state()
+        mark = self.mark
+        if not self.is_stored(mark) and not self.abandoned:
+            future: asyncio.Future[None] = self.loop.create_future()
+            self.storing.append((mark, future))
+            self.busy += 1
+            try:
+                await self.surroundings.flush(self)
+                await future
+            finally:
+                self.busy -= 1
+                self.rest_soon()
+        if self.unwinding:
+            raise Abandoned if self.abandoned else Parked
+
+    async def invoke(self, effect: effects.Invoke) -> effects.Outcome:
+        self.enter(effect.entry)
+        self.busy += 1
+        token = lines.line.set(None)
+        try:
+            if effect.step.is_async:
+                return await bodies.call_async(effect)
+            return await self._invoke_in_thread(effect)
+        finally:
+            lines.line.reset(token)
+            self.busy -= 1
+            self.leave(effect.entry.key)
+            self.rest_soon()
+
+    async def _invoke_in_thread(self, effect: effects.Invoke) -> effects.Outcome:
+        if effect.step.options.timeout is None:
+            call = bodies.in_context(partial(bodies.call_sync, self, effect))
+            return cast(effects.Outcome, await self.surroundings.call_in_thread(call))
+        attempt = bodies.Attempt(self, effect)
+        await self.surroundings.run_apart(bodies.in_context(attempt.run))
+        await_result = partial(attempt.result, bodies.seconds_of(effect))
+        return cast(effects.Outcome, await self.surroundings.call_in_thread(await_result))
+
+    async def apart(self, fn: Callable[[], Any]) -> Any:
+        self.busy += 1
+        try:
+            return await self.surroundings.call_in_thread(fn)
+        finally:
+            self.busy -= 1
+            self.rest_soon()
+
+    async def query(self, effect: effects.Query) -> Any:
+        return await self.apart(partial(bodies.insist, self, effect.fn))
