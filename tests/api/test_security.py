@@ -45,7 +45,7 @@ def test_deep_json_is_refused(manager: Api, path: str, body: str) -> None:
 def test_a_huge_body_is_refused_unread(operator: Api, settings: Any, announced: bool) -> None:
     settings.WORKFLOWS = {"API_MAX_BODY_BYTES": 2_000}
     body = json.dumps({"name": "a", "data": "x" * 5_000})
-    extra = {} if announced else {"CONTENT_LENGTH": "-"}
+    extra: dict[str, Any] = {} if announced else {"CONTENT_LENGTH": "-"}
 
     answer = operator.client.generic("POST", "/api/events", body, content_type=JSON, **extra)
 

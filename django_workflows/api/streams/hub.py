@@ -68,8 +68,10 @@ class Hub:
                 await self._look()
                 await asyncio.sleep(conf.api_stream_poll())
         finally:
+            # from here on who joins gets another hub
             self._task = None
             _hubs.pop((self._loop, self._alias), None)
+            await sync_to_async(_leave_connection)(self._alias)
 
     async def _look(self) -> None:
         watches = list(self._watches)
@@ -99,8 +101,14 @@ def hub() -> Hub:
 
 
 def _tidily(alias: str, work: Callable[[], Any]) -> Any:
-    """As Django does around a request: leave no connection behind that is broken or too old."""
+    """The connection is kept from look to look, unless it is broken."""
     try:
         return work()
-    finally:
-        connections[alias].close_if_unusable_or_obsolete()
+    except Exception:
+        _leave_connection(alias)
+        raise
+
+
+def _leave_connection(alias: str) -> None:
+    """As Django does after a request: close it unless it is to be kept."""
+    connections[alias].close_if_unusable_or_obsolete()
