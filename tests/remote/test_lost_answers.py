@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from datetime import timedelta
 from typing import Any
 
@@ -99,3 +100,12 @@ def test_nobody_there_is_told_after_all_attempts(connect: Connect) -> None:
     client = connect("http://127.0.0.1:9/api/", attempts=Attempts(most=2, first_pause=timedelta(0)))
     with pytest.raises(Unavailable, match=r"getMetrics got no answer in 2 attempt\(s\): Connect"):
         client.get_metrics()
+
+
+@both
+def test_a_server_that_says_nothing_is_given_up_after_the_timeout(connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api/"
+        client = connect(url, attempts=Attempts(most=2, first_pause=timedelta(0)), timeout=timedelta(milliseconds=50))
+        with pytest.raises(Unavailable, match="ReadTimeout"):
+            client.get_metrics()

@@ -19,7 +19,7 @@ from django_workflows.authoring.names import KEY_LENGTH, problem_with
 from django_workflows.authoring.webhook_options import WebhookOptions, is_path, options_of, problems_with
 from django_workflows.clock import DatabaseNow
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
-from django_workflows.exceptions import InvalidInput
+from django_workflows.exceptions import InvalidInput, PayloadError
 from django_workflows.models import Trigger, TriggerType
 from django_workflows.triggers import starting
 from django_workflows.triggers.received import Received
@@ -174,6 +174,9 @@ def _start(trigger: Trigger, received: Received) -> Answer:
         starting.record_failure(trigger, received, shortened)
         errors = [(name, text) for name, texts in shortened.errors.items() for text in texts]
         raise Refusal(400, "invalid", _("The body does not fit the workflow."), errors=errors) from None
+    except PayloadError as error:  # with what the trigger adds to the body
+        starting.record_failure(trigger, received, error)
+        raise Refusal(413, "too-large", str(error)) from None
     except starting.REFUSED as error:
         # disabled, or unknown to this process while a deploy is under way: the sender shall keep it and try again
         starting.record_failure(trigger, received, error)

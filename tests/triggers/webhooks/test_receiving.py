@@ -269,6 +269,13 @@ def test_what_cannot_be_stored_is_refused(
     assert started() == 0
 
 
+def test_what_the_trigger_adds_counts_too(hook: Hook, deliver: Sender, settings: Settings) -> None:
+    settings.WORKFLOWS = settings.WORKFLOWS | {"MAX_PAYLOAD_BYTES": 100}
+    hook("none", workflow=hook_order, input={"tenant": "x" * 60})
+    assert deliver({"number": 1, "note": "y" * 60}).status_code == 413
+    assert deliver({"number": 1}).status_code == 202
+
+
 def test_a_workflow_that_is_switched_off_asks_the_sender_to_come_back(hook: Hook, deliver: Sender) -> None:
     hook("github")
     Workflow.objects.update_or_create(name="hook_anything", defaults={"enabled": False})
