@@ -24,6 +24,8 @@ def action_of(step: ActionStep) -> AnyStep:
     found = registry.step(step.action)
     if found is None:
         raise UnknownWorkflow(f"Step {step.id!r}: no @step is registered under {step.action!r} any more.")
+    if found.options.queue is not None:
+        return found  # others execute it as it is registered, and read its arguments themselves
     options: StepKeywords = {}
     if step.retry is not None:
         options["retry"] = step.retry
@@ -31,8 +33,6 @@ def action_of(step: ActionStep) -> AnyStep:
         options["timeout"] = step.timeout
     if step.on_error is not None:
         options["on_error"] = step.on_error
-    if found.options.queue is not None:
-        return found.using(**options)  # others find it by its registered name, and read its arguments themselves
     action: AnyStep = found.using(**options, name=step.id)
     action.fn = _reading_arguments(found)
     return action

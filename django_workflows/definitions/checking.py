@@ -111,7 +111,20 @@ def _check_action(step: ActionStep, place: str, problems: Problems) -> None:
             "developers have registered can be called.",
         )
         return
+    if found.options.queue is not None:
+        for key in _given_in_place(step):
+            problems.add(
+                f"{place}.{key}", f"{step.action!r} is executed in the queue {found.options.queue!r} as its @step says."
+            )
     _check_arguments(found.name, found.fn, 0, step.input.value, f"{place}.input", problems)
+
+
+def _given_in_place(step: ActionStep) -> list[str]:
+    """What a step that other workers execute cannot be given; going on after its failure is ours."""
+    given = {"retry": step.retry, "timeout": step.timeout}
+    if step.on_error in {"retry", "pause"}:
+        given["onError"] = step.on_error
+    return [key for key, value in given.items() if value is not None]
 
 
 def _check_child(step: ChildStep, place: str, problems: Problems) -> None:

@@ -16,7 +16,7 @@ from django_workflows.authoring.context import AsyncContext
 from django_workflows.authoring.values import Message
 from django_workflows.definitions.actions import action_of
 from django_workflows.definitions.shapes import ActionStep, ChildStep, Definition, EventStep, SleepStep, Step
-from django_workflows.exceptions import NonRetryable, WorkflowsError
+from django_workflows.exceptions import NonRetryable, StepFailed, WorkflowsError
 from django_workflows.expressions.durations import parse_duration
 
 Scope = dict[str, Any]
@@ -89,7 +89,7 @@ async def _step(ctx: AsyncContext, step: Step, scope: Scope) -> Any:
         return None
     match step:
         case ActionStep():
-            return _plain(await ctx.do(action_of(step), **step.input.resolve(scope)))
+            return await _action(ctx, step, scope)
         case SleepStep():
             await ctx.sleep(step.id, _duration(step, scope))
         case EventStep():
@@ -98,6 +98,15 @@ async def _step(ctx: AsyncContext, step: Step, scope: Scope) -> Any:
         case ChildStep():
             return await _child(ctx, step, scope)
     return None
+
+
+async def _action(ctx: AsyncContext, step: ActionStep, scope: Scope) -> Any:
+    try:
+        return _plain(await ctx.do(action_of(step), **step.input.resolve(scope)))
+    except StepFailed:  # one in a queue of its own; the engine passes over the others itself
+        if step.on_error == "continue":
+            return None
+        raise
 
 
 def _duration(step: SleepStep, scope: Scope) -> Any:

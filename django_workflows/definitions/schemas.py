@@ -1,4 +1,4 @@
-"""`inputSchema`: JSON Schema (2020-12) without what could reach out or run for long: references and patterns."""
+"""`inputSchema`: JSON Schema (2020-12) without what could reach out or run for long."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ REFUSED = {
     "$dynamicRef": "References are not followed; write out what it refers to.",
     "pattern": "Regular expressions are not accepted here; check the form of a text in a step.",
     "patternProperties": "Regular expressions are not accepted here.",
+    "uniqueItems": "It would compare each item with each; check that in a step.",
 }
 _NAMES = ("properties", "$defs", "definitions", "dependentSchemas")  # their keys are names, not keywords
 _DATA = ("const", "enum", "default", "examples")  # not schemas

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 from typing import Any
 
 from django.db import transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.registry import registry
 from django_workflows.models import Workflow, WorkflowVersion
+
+logger = logging.getLogger("django_workflows")
+
+_IS_CODE = ("workflow", "version", ExpressionWrapper(Q(definition__isnull=True), output_field=BooleanField()))
 
 
 def publish(alias: str, *, only_missing: bool) -> None:
@@ -53,9 +59,17 @@ def _update(alias: str, definitions: dict[str, WorkflowDefinition[..., Any]], kn
 
 
 def _publish_versions(alias: str, definitions: dict[str, WorkflowDefinition[..., Any]]) -> None:
-    present = set(
-        WorkflowVersion.objects.using(alias).filter(workflow__in=definitions).values_list("workflow", "version")
-    )
+    stored = WorkflowVersion.objects.using(alias).filter(workflow__in=definitions)
+    present = {(name, version): is_code for name, version, is_code in stored.values_list(*_IS_CODE)}
+    for name, definition in definitions.items():
+        if present.get((name, definition.options.version)) is False:
+            logger.warning(
+                "Version %d of %s is a stored definition, and now code as well: executions that began as data would be "
+                "paused. Give the code a higher number: @workflow(version=%d).",
+                definition.options.version,
+                name,
+                max(version for other, version in present if other == name) + 1,
+            )
     rows = [
         WorkflowVersion(
             workflow=definition.name, version=definition.options.version, fingerprint=_fingerprint(definition)

@@ -28,7 +28,7 @@ def actions_of(pairs: Iterable[Pair]) -> dict[Pair, frozenset[str]]:
 def _actions(document: Any) -> frozenset[str]:
     """By the names under which workers report them: `app.charge` is `charge`."""
     steps = document.get("steps") if isinstance(document, Mapping) else None
-    named = [step.get("action") for step in steps or () if isinstance(step, Mapping)]
+    named = [step.get("action") for step in steps if isinstance(step, Mapping)] if isinstance(steps, list) else []
     return frozenset(_reported(name) for name in named if isinstance(name, str))
 
 

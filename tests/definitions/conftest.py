@@ -62,6 +62,13 @@ def _register() -> None:
         CALLS.append(text)
         return text
 
+    @step(queue="elsewhere", retry=Retry(max_attempts=1))
+    def far_away(points: Decimal) -> str:
+        CALLS.append(f"far {points!r}")
+        if points < 0:
+            raise ValueError("less than nothing")
+        return str(points)
+
     @workflow
     def provision(ctx: Context, user: int) -> dict[str, int]:
         return {"server": ctx.do(lambda: user + 1)}

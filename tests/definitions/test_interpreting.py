@@ -8,9 +8,10 @@ import pytest
 
 from django_workflows import client
 from django_workflows.definitions import save
-from django_workflows.exceptions import ExecutionFailed, InvalidInput
-from django_workflows.models import Execution, Status
+from django_workflows.exceptions import ExecutionFailed, InvalidInput, WorkflowDisabled
+from django_workflows.models import Execution, Status, Trigger, Workflow
 from django_workflows.testing import Workflows
+from django_workflows.triggers import firing
 
 ONBOARDING: dict[str, Any] = {
     "name": "onboarding",
@@ -268,3 +269,29 @@ def test_eager_mode_drives_a_definition(transactional_db: None, settings: Any, c
     settings.WORKFLOWS = {"EAGER": True}
     name = define({"id": "n", "action": "note", "input": {"text": "now"}}, output="$.steps.n")
     assert client.start(name).result(0) == "now"
+
+
+def test_a_step_with_a_queue_of_its_own_is_executed_there(flows: Workflows, crm: list[str]) -> None:
+    name = define(
+        {"id": "far", "action": "far_away", "input": {"points": "1.5"}},
+        {"id": "bad", "action": "far_away", "input": {"points": -1}, "onError": "continue"},
+        output=["$.steps.far", "$.steps.bad"],
+    )
+    assert flows.result(client.start(name)) == ["1.5", None]
+    assert crm == ["far Decimal('1.5')", "far Decimal('-1')"]
+    assert set(Execution.objects.filter(workflow="far_away").values_list("queue", flat=True)) == {"elsewhere"}
+
+
+def test_a_tick_of_its_schedule_starts_it(flows: Workflows, crm: list[str]) -> None:
+    name = define({"id": "n", "action": "note", "input": {"text": "$.event.name"}}, schedules=["every monday at 9am"])
+    trigger = Trigger.objects.get(workflow=name)
+    firing.fire(trigger, {"text": "by hand"}, idempotency_key="once")
+    flows.run_to_end()
+    assert len(crm) == 1
+
+
+def test_a_disabled_definition_is_not_started(db: None) -> None:
+    name = define({"id": "n", "sleep": 1})
+    Workflow.objects.filter(name=name).update(enabled=False)
+    with pytest.raises(WorkflowDisabled):
+        client.start(name)

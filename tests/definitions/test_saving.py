@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django_workflows import client, workflow
 from django_workflows.authoring.registry import registry
 from django_workflows.definitions import current_document, delete, save, stored
+from django_workflows.engine.publishing import publish
 from django_workflows.exceptions import InvalidDefinition, UnknownWorkflow
 from django_workflows.models import Execution, Trigger, TriggerOrigin, Workflow, WorkflowVersion
 from django_workflows.testing import Workflows
@@ -186,3 +187,17 @@ def test_two_that_save_at_once_make_two_versions(transactional_db: None, crm: li
     assert not errors
     assert sorted(versions().values_list("version", flat=True)) == list(range(1, 9))
     stored.clear()
+
+
+def test_code_under_the_number_of_a_definition_is_told(
+    db: None, crm: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    save(document())
+    save(document("two"))
+
+    @workflow(name="flow")
+    def flow(ctx: Any) -> None: ...
+
+    publish("default", only_missing=False)
+    assert "Version 1 of flow is a stored definition" in caplog.text
+    assert "@workflow(version=3)" in caplog.text

@@ -125,6 +125,12 @@ def test_what_is_wrong_with_a_document(value: Any, path: str, message: str) -> N
         ({**NOTE, "dependsOn": ["n"]}, ".dependsOn", "cannot wait for itself"),
         ({**NOTE, "dependsOn": ["other"]}, ".dependsOn", "There is no step 'other'"),
         ({**NOTE, "dependsOn": [1]}, ".dependsOn", "list of texts"),
+        ({"id": "n", "action": "far_away", "input": {"points": 1}, "timeout": 5}, ".timeout", "as its @step says"),
+        (
+            {"id": "n", "action": "far_away", "input": {"points": 1}, "onError": "pause"},
+            ".onError",
+            "as its @step says",
+        ),
         ({"id": "n", "sleep": "tomorrow"}, ".sleep", "is no duration"),
         ({"id": "n", "sleep": -1}, ".sleep", "longer than nothing"),
         ({"id": "n", "sleep": "$.steps.x"}, ".sleep", "there is no step 'x'"),
@@ -188,6 +194,7 @@ def test_a_name_that_is_code_is_refused() -> None:
         ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "inputSchema.properties.a.$ref"),
         ({"properties": {"a": {"pattern": "(a+)+$"}}}, "inputSchema.properties.a.pattern"),
         ({"patternProperties": {"(a+)+$": {}}}, "inputSchema.patternProperties"),
+        ({"items": [{"uniqueItems": True}]}, "inputSchema.items.0.uniqueItems"),
     ],
 )
 def test_a_schema_reaches_nowhere_and_costs_little(schema: Any, path: str) -> None:

@@ -67,6 +67,14 @@ if not os.environ.get("SAMPLE_IS_OLD"):
         return sample_note(label)
 
 
+@workflow
+def sample_link(ctx: Context) -> Any:
+    """Leave the address of a link in the ledger, and wait for the answer."""
+    link = ctx.token(timeout="1 hour")
+    ctx.do(sample_note, link.url)
+    return link.wait()
+
+
 # side by side
 
 
