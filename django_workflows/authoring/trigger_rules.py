@@ -33,7 +33,8 @@ def check(type: str, pattern: Any, config: Any) -> tuple[str, Config]:
         problems["type"] = [f"must be event, schedule or webhook, not {type!r:.60}."]
     if problem := problem_with(pattern, PATTERN_LENGTH):
         problems["pattern"] = [f"The pattern {problem}"]
-    given = dict(config or {}) if _is_object("config", config or {}, problems) else {}
+    config = {} if config is None else config
+    given = dict(config) if _is_object("config", config, problems) else {}
     if problems:
         raise InvalidTrigger(problems)
     complete: Config = {}

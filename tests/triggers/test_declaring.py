@@ -84,6 +84,7 @@ def test_what_tells_two_triggers_apart() -> None:
         (lambda: webhook("x", verify="github"), "config.secret", "names an entry of"),
         (lambda: checked("moon", "x"), "type", "must be event, schedule or webhook"),
         (lambda: checked("event", "x", {"when": 1}), "config.when", "There is no such option"),
+        (lambda: checked("event", "x", []), "config", "must be an object"),  # type: ignore[arg-type]  # on purpose
     ],
 )
 def test_what_cannot_work_is_refused_by_field(make: Callable[[], Any], field: str, text: str) -> None:
@@ -91,6 +92,10 @@ def test_what_cannot_work_is_refused_by_field(make: Callable[[], Any], field: st
         make()
 
     assert text in " ".join(caught.value.errors[field])
+
+
+def test_a_configuration_may_be_absent() -> None:
+    assert checked("event", "x") == checked("event", " x ", {}) == on("x")
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
