@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from django.conf import settings
-
 from django_workflows import client, definitions
 from django_workflows.models import Execution
 from testproject import domains
+from testproject.demo.settings import EMAIL_FILE_PATH
 from testproject.domains.models import Domain
 from testproject.domains.orders import order
 
@@ -50,7 +49,7 @@ class Inspectors:
         yield from self.move_one()
 
     def answer_mails(self) -> Iterator[str]:
-        for mail in sorted(set(Path(settings.EMAIL_FILE_PATH).glob("*.log")) - self.read):
+        for mail in sorted(set(EMAIL_FILE_PATH.glob("*.log")) - self.read):
             if (found := LINK.search(mail.read_text())) is not None:
                 name, path = found.groups()
                 approves = not name.startswith("malware")
