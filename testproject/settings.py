@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -67,7 +68,7 @@ TEMPLATES = [
 
 DATABASES = {"default": to_settings(os.environ.get("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 # A secret of one's own comes from the environment; this one is for the demo, whose signed deliveries know it.
-WORKFLOWS = {"WEBHOOK_SECRETS": {"GITHUB": [os.environ.get("GITHUB_WEBHOOK_SECRET", "for-demonstration-only")]}}
+WORKFLOWS: dict[str, Any] = {"WEBHOOK_SECRETS": {"GITHUB": [os.environ.get("GITHUB_WEBHOOK_SECRET", "for-demonstration-only")]}}
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

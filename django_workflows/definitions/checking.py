@@ -121,7 +121,7 @@ def _check_action(step: ActionStep, place: str, problems: Problems) -> None:
 
 def _given_in_place(step: ActionStep) -> list[str]:
     """What a step that other workers execute cannot be given; going on after its failure is ours."""
-    given = {"retry": step.retry, "timeout": step.timeout}
+    given: dict[str, object] = {"retry": step.retry, "timeout": step.timeout}
     if step.on_error in {"retry", "pause"}:
         given["onError"] = step.on_error
     return [key for key, value in given.items() if value is not None]
