@@ -68,7 +68,9 @@ TEMPLATES = [
 
 DATABASES = {"default": to_settings(os.environ.get("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 # A secret of one's own comes from the environment; this one is for the demo, whose signed deliveries know it.
-WORKFLOWS: dict[str, Any] = {"WEBHOOK_SECRETS": {"GITHUB": [os.environ.get("GITHUB_WEBHOOK_SECRET", "for-demonstration-only")]}}
+WORKFLOWS: dict[str, Any] = {
+    "WEBHOOK_SECRETS": {"GITHUB": [os.environ.get("GITHUB_WEBHOOK_SECRET", "for-demonstration-only")]}
+}
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
