@@ -20,7 +20,7 @@ from django_workflows.models import Execution
 from testproject.demo import data, report, story
 from testproject.demo.cast import LEDGER, ZONE, Cast
 from testproject.demo.children import KeepsDying, stop
-from testproject.demo.deliveries import GitHub
+from testproject.demo.deliveries import PATH, GitHub
 from testproject.demo.inspectors import Inspectors
 from testproject.demo.reviewers import Reviewers
 from testproject.demo.settings import DEMO_FOLDER
@@ -101,6 +101,7 @@ class Command(BaseCommand):
         self.say(f"Web server  http://{cast.web}/admin/   log in as admin with the password {password}")
         self.say(f"Provider    {cast.provider}/ledger   fails, hangs and loses answers on purpose")
         self.say(f"Registrar   {cast.registrar}/counts   allows two calls a second, and its records spread slowly")
+        self.say(f"Webhook     http://{cast.web}{PATH}   wants GitHub's signature: docs/webhooks.md has the curl")
         self.say(f"Logs, mail  {cast.folder}")
         self.say(f"Workers     the children of process {cast.workers.pid}: kill -9 one, and see what happens")
         manage = f"{os.path.relpath(sys.executable)} manage.py"
