@@ -19,7 +19,7 @@ from tests.proof.hostility import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASES = ("sqlite", "postgres")
-PROCESSES = ("-n", "logical", "--dist", "worksteal")
+PYTEST = ("-q", "-n", "logical", "--dist", "worksteal", "-o", "faulthandler_timeout=900")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def prove(database: str, part: Part, more: Sequence[str]) -> Outcome:
     say("", f"=== {database}, {part.name}: {part.shows}")
     began = time.monotonic()
     prefix = [] if database == "sqlite" else ["-W", "ignore:XDG_RUNTIME_DIR", "-m", "tests.postgres", sys.executable]
-    command = [sys.executable, *prefix, "-m", "pytest", "-q", *PROCESSES, *part.arguments, *more]
+    command = [sys.executable, *prefix, "-m", "pytest", *PYTEST, *part.arguments, *more]
     environment = {**os.environ, "PROOF": "1"}
     environment.pop("DATABASE_URL", None)
     words = "said nothing"
