@@ -116,11 +116,6 @@ def either(name: str, *shapes: Any) -> Any:
     )
 
 
-def described_answer(description: str, shape: Any = None) -> Any:
-    """An answer in words, with its shape if it has one."""
-    return OpenApiResponse(response=shape, description=description) if INSTALLED else None
-
-
 def postprocess(document: dict[str, Any]) -> dict[str, Any]:
     """What the generator cannot be told: how problems look, and that nothing unknown is taken."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})

@@ -36,10 +36,15 @@ MARK = 8  # characters
 # A transaction that has been open for longer is somebody's accident, and holds nothing up.
 LONGEST_TRANSACTION = timedelta(hours=1)
 
-# The oldest moment that an open transaction may have written: `statement_timestamp()` is no earlier than its begin.
+# The oldest moment that an open transaction may have written: `statement_timestamp()` is no earlier than its begin. One
+# that has not written yet may be about to, with the time of its present statement; a long report never is.
 OPEN_SINCE = """
-SELECT min(CASE WHEN backend_xid IS NOT NULL THEN xact_start WHEN state = 'active' THEN query_start END)
-FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+SELECT min(CASE
+    WHEN backend_xid IS NOT NULL THEN xact_start
+    WHEN state = 'active' AND query_start > statement_timestamp() - interval '1 minute' THEN query_start
+END)
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 
 BEGINNING = Position(datetime(1970, 1, 1, tzinfo=UTC), 0, UUID(int=0))
@@ -125,9 +130,8 @@ def feed(cursor: Cursor | None = None, wanted: Wanted | None = None) -> FeedPage
     else:
         if not was_cut:  # a mark of a row that was deleted would stay for ever
             marks &= {_mark(position) for position, _ in found}
-    return FeedPage(
-        items=items, cursor=Cursor(horizon=horizon, marks=frozenset(marks)), more=is_full or (was_cut and bool(items))
-    )
+    more = is_full or (was_cut and horizon > cursor.horizon)
+    return FeedPage(items=items, cursor=Cursor(horizon=horizon, marks=frozenset(marks)), more=more)
 
 
 def from_now_on() -> Cursor:

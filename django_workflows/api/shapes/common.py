@@ -33,14 +33,6 @@ def page_of(shape: type[serializers.BaseSerializer[Any]], name: str) -> type[Sha
     return type(name, (Shape,), members)
 
 
-class StoredError(Shape):
-    """What was stored of an exception; without the permission to see payloads only its type."""
-
-    type = serializers.CharField()
-    message = serializers.CharField(required=False)
-    traceback = serializers.CharField(required=False)
-
-
 def error_document(error: Any, *, reveal: bool) -> Any:
     """An error as far as the user may see it; None for none."""
     if error is None:
