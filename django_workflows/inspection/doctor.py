@@ -52,7 +52,7 @@ def examine(*, limit: int = LIMIT, history: timedelta | None = HISTORY) -> Diagn
     diagnosis = Diagnosis()
     for check in CHECKS:
         _examine(patient, check, diagnosis, limit)
-    for name, find in (("unserved", _unserved), ("undispatched-events", _undispatched), *_HISTORY):
+    for name, find in (*_OTHERS, *_HISTORY):
         found = list(find(patient))
         diagnosis.findings.extend(found[:limit])
         if len(found) > limit:
@@ -201,6 +201,18 @@ def _undispatched(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def _late_schedules(patient: Patient) -> Iterator[Finding]:
+    rows = symptoms.late_schedules(patient).order_by("next_at")
+    if (oldest := rows.first()) is not None and oldest.next_at is not None:
+        late = span(patient.now - oldest.next_at)
+        yield Finding(
+            check="late-schedules",
+            problem=f"no worker has looked at the schedule {oldest.pattern!r} of {oldest.workflow}, due {late} ago.",
+            remedy="Start a worker (manage.py runworkflows), or look into the log of those that run.",
+            count=rows[:MOST].count(),
+        )
+
+
 def _double(patient: Patient) -> Iterator[Finding]:
     for row in symptoms.double_outcomes(patient)[:MOST]:
         problem = f"step {row['key']} of execution {row['execution_id']} has {row['number']} outcomes."
@@ -217,4 +229,5 @@ def _broken(check: str, execution_id: Any, problem: str) -> Finding:
     return Finding(check=check, problem=problem, remedy=_REPORT, execution_id=execution_id)
 
 
+_OTHERS = (("unserved", _unserved), ("undispatched-events", _undispatched), ("late-schedules", _late_schedules))
 _HISTORY = (("double-outcome", _double), ("falling-claim", _falling))

@@ -27,6 +27,8 @@ from django_workflows.models import (
     StepKind,
     StepResult,
     StepStatus,
+    Trigger,
+    TriggerType,
 )
 
 Executions = QuerySet[Execution]
@@ -175,6 +177,12 @@ def undispatched_events(patient: Patient) -> QuerySet[Event]:
     """Published, due, and handed to nobody."""
     published = Event.objects.using(conf.database()).filter(type=EventType.EVENT, execution__isnull=True)
     return published.filter(dispatched_at__isnull=True, deliver_at__lt=patient.now - LATE)
+
+
+def late_schedules(patient: Patient) -> QuerySet[Trigger]:
+    """Due, and looked at by nobody."""
+    active = Trigger.objects.using(conf.database()).filter(type=TriggerType.SCHEDULE, enabled=True, retired_at=None)
+    return active.filter(next_at__lt=patient.now - LATE)
 
 
 def _outcomes(patient: Patient) -> QuerySet[StepResult]:

@@ -15,7 +15,17 @@ from django.db import connection
 
 from django_workflows.inspection.doctor import Finding, examine
 from django_workflows.models import Event, EventType, Execution, Status, StepKind, StepResult, StepStatus, Worker
-from tests.factories import ago, ahead, make_execution, make_signal, make_step, make_wait, make_worker, now
+from tests.factories import (
+    ago,
+    ahead,
+    make_execution,
+    make_signal,
+    make_step,
+    make_trigger,
+    make_wait,
+    make_worker,
+    now,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -379,3 +389,13 @@ def test_the_command_speaks_json() -> None:
     [finding] = json.loads(text)["findings"]
     assert status == 1
     assert (finding["check"], finding["execution_id"]) == ("falling-claim", str(execution.id))
+
+
+def test_schedules_that_nobody_looks_at_are_one_finding() -> None:
+    for number in range(3):
+        make_trigger("@daily", type="schedule", variant=str(number), next_at=ago(minutes=5 + number))
+    make_trigger("@hourly", type="schedule", next_at=ago(minutes=9), enabled=False)
+    make_trigger("@weekly", type="schedule", next_at=ago(seconds=5))
+    finding = only()
+    assert (finding.check, finding.count) == ("late-schedules", 3)
+    assert "'@daily' of fulfil, due 7 min ago" in finding.problem.replace("  ", " ")
