@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Required, TypedDict, TypeVar, Unpack
 
 from rest_framework.schemas.openapi import AutoSchema as RestSchema
 
@@ -51,49 +51,36 @@ def schema_of(schema: Mapping[str, Any]) -> Callable[[F], F]:
     return extend_schema_field(dict(schema)) if INSTALLED else _unchanged
 
 
-def describe(
-    id: str,
-    summary: str,
-    *,
-    tag: str,
-    answers: Mapping[Any, Any],
-    body: Any = None,
-    query: Sequence[Any] = (),
-    examples: Mapping[str, Any] | None = None,
-    answer: Any = None,
-    problems: Sequence[int] = (400, 401, 403, 404),
-    key: bool = False,
-) -> Callable[[F], F]:
-    """Describe a view's method: what it takes and answers.
+class About(TypedDict, total=False):
+    """What a method takes and answers.
 
-    `examples` are bodies by name, `answer` is an example of the first answer; `key` says that it honours
-    Idempotency-Key.
+    `answers` are shapes by status, `body` and `query` those of the request, `examples` are bodies by name, `answer` is one
+    of the first answer, `problems` are the statuses of errors; `key` says that it honours Idempotency-Key.
     """
+
+    tag: Required[str]
+    answers: Required[Mapping[Any, Any]]
+    body: Any
+    query: Sequence[Any]
+    examples: Mapping[str, Any]
+    answer: Any
+    problems: Sequence[int]
+    key: bool
+
+
+def describe(id: str, summary: str, **about: Unpack[About]) -> Callable[[F], F]:
+    """Describe a view's method by its name and in words."""
     if not INSTALLED:
         return _unchanged
-    first = next(iter(answers))
+    body, problems = about.get("body"), about.get("problems", (400, 401, 403, 404))
     decorate: Callable[[Any], Any] = extend_schema(
         operation_id=id,
         summary=summary,
-        tags=[tag],
+        tags=[about["tag"]],
         request={"application/json": body} if isinstance(body, dict) else body,
-        parameters=[*query, *([_KEY] if key else [])],
-        responses={**answers, **{(code, PROBLEM_TYPE): _problem(code) for code in problems}},
-        examples=[
-            *(OpenApiExample(name, value=value, request_only=True) for name, value in (examples or {}).items()),
-            *(
-                [
-                    OpenApiExample(
-                        "Answer",
-                        value=answer,
-                        response_only=True,
-                        status_codes=[str(first[0] if isinstance(first, tuple) else first)],
-                    )
-                ]
-                if answer
-                else []
-            ),
-        ],
+        parameters=[*about.get("query", ()), *([_KEY] if about.get("key") else [])],
+        responses={**about["answers"], **{(code, PROBLEM_TYPE): _problem(code) for code in problems}},
+        examples=_examples(about),
     )
 
     def description(method: F) -> F:
@@ -103,6 +90,16 @@ def describe(
         return described
 
     return description
+
+
+def _examples(about: About) -> list[Any]:
+    bodies = about.get("examples", {}).items()
+    found = [OpenApiExample(name, value=value, request_only=True) for name, value in bodies]
+    if answer := about.get("answer"):
+        first = next(iter(about["answers"]))
+        code = str(first[0] if isinstance(first, tuple) else first)
+        found.append(OpenApiExample("Answer", value=answer, response_only=True, status_codes=[code]))
+    return found
 
 
 def either(name: str, *shapes: Any) -> Any:
