@@ -128,7 +128,8 @@ class WorkflowAdmin(EngineAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         if obj is not None and not self._may_write(request, obj):
             kwargs["form"] = forms.ModelForm
-        return super().get_form(request, obj, change, **kwargs)
+        texts = {"enabled": _("While it is off nothing starts it, and what is under way goes on.")}
+        return super().get_form(request, obj, change, help_texts=texts, **kwargs)
 
     def _may_write(self, request: HttpRequest, obj: Workflow) -> bool:
         return self.has_change_permission(request, obj) and is_data(obj)
