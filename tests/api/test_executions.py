@@ -68,6 +68,8 @@ def test_a_page_stays_when_new_executions_come(viewer: Api) -> None:
         ("tag=tenant:acme", ["a"]),
         ("tag=size:5", ["a"]),
         ("tag=rush:true", ["c"]),
+        ("tag=size:9.9e999", []),
+        ("tag=size:5.0", ["a"]),
         ("tag=tenant:acme&tag=size:6", []),
         ("workflow=fulfil&status=pending", ["a", "c"]),
         ("created_after=2000-01-01T00:00:00%2B01:00", ["a", "b", "c"]),

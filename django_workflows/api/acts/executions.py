@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -106,10 +107,13 @@ def _with_tag(rows: QuerySet[Execution], tag: str) -> QuerySet[Execution]:
 
 
 def _number(text: str) -> int | float | None:
+    if text.removeprefix("-").isdecimal() and len(text) < 16:
+        return int(text)
     try:
-        return int(text) if text.lstrip("-").isdecimal() and len(text) < 16 else float(text) if "." in text else None
+        number = float(text) if "." in text else math.nan
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _search(rows: QuerySet[Execution], query: Mapping[str, Any], limit: int) -> paging.Page:
