@@ -54,8 +54,9 @@ def schema_of(schema: Mapping[str, Any]) -> Callable[[F], F]:
 class About(TypedDict, total=False):
     """What a method takes and answers.
 
-    `answers` are shapes by status, `body` and `query` those of the request, `problems` the statuses of errors. `examples`
-    are bodies by name, `answer` is an example of the first answer. `key` says that it honours Idempotency-Key.
+    `answers` are shapes by status, `body` and `query` those of the request, `problems` the statuses of errors.
+    `examples` are bodies by name, `answer` is an example of the first answer. `key` says that it honours
+    Idempotency-Key.
     """
 
     tag: Required[str]

@@ -8,6 +8,10 @@
 | `surroundings` | what that depends on: the time, open steps, workers |
 | `lookup` | one execution by what people have at hand |
 | `counts` | how many executions in which status, and how far each queue is behind |
+| `metrics` | numbers for dashboards: rates, latencies, backlogs |
+| `spans` | an execution as bars in a drawing |
+| `feed` | everything that happens, to be followed and taken up again; `sources` is where it reads from |
+| `instants` | comparing stored times, also where they are texts |
 | `doctor` | what is stuck or broken, and what to do; `symptoms` are its queries, `staffing` who is there to work |
 """
 
