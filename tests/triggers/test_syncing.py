@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from django_workflows import Context, on, webhook
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition
+from django_workflows.management.commands import runworkflows
 from django_workflows.models import Trigger
 from django_workflows.triggers import registering, syncing
 
@@ -24,7 +24,7 @@ def _none_of_the_examples(db: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def code(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A registry of its own, by name: what the code declares now."""
     known: dict[str, Any] = {}
     monkeypatch.setattr(registry, "_workflows", known)
@@ -119,6 +119,20 @@ def test_an_old_worker_that_starts_in_the_middle_of_a_deploy_undoes_nothing(code
         ("a", "w", True, True),
     ]
     assert Trigger.objects.get(pattern="w").config["secret"] == "NEW"
+
+
+@pytest.mark.parametrize(("reloading", "only_missing"), [(True, False), (False, True)])
+def test_a_worker_that_reloads_writes_what_the_code_says(
+    monkeypatch: pytest.MonkeyPatch, reloading: bool, only_missing: bool
+) -> None:
+    """As `migrate` does: who edits code does not migrate after each line. Any other start only adds."""
+    asked: list[bool] = []
+    monkeypatch.setattr(runworkflows, "publish", lambda alias, *, only_missing: asked.append(only_missing))
+    if reloading:
+        monkeypatch.setenv(runworkflows.RELOAD_ENV, "1")
+
+    assert runworkflows._check_database() == 0
+    assert asked == [only_missing]
 
 
 def test_the_path_of_a_webhook_moves_from_one_workflow_to_another(code: dict[str, Any]) -> None:
