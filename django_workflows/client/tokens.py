@@ -16,9 +16,10 @@ from django_workflows.models import Execution
 def answer_token(secret: str, value: Any) -> Execution:
     """Resume the execution that waits for this link (`ctx.token`), in the caller's transaction. Only once.
 
-    The secret is the last part of the link's address. Raises `UnknownToken`, `TokenSpent`, `PayloadError`, and
-    `InvalidInput` for None, which is what the workflow gets when nobody answers.
+    The secret is the last part of the link's address; the whole address will do. Raises `UnknownToken`, `TokenSpent`,
+    `PayloadError`, and `InvalidInput` for None, which is what the workflow gets when nobody answers.
     """
+    secret = secret.rstrip("/").rpartition("/")[2]
     if value is None:
         raise InvalidInput({"": ["null is no answer: it is what the workflow gets when nobody answers."]})
     alias = conf.database()

@@ -64,7 +64,7 @@ def after_error(turn: Turn, error: BaseException) -> Ending | None:
     """The ending when the function raised."""
     if turn.unwinding or turn.mismatch is not None:
         return after_unwinding(turn)
-    data = codec.encode_exception(error)
+    data = turn.without_secrets(codec.encode_exception(error))
     if turn.definition.step is not None and isinstance(error, StepFailed):
         data = {**error.error, "attempts": error.attempts}  # nobody wrote a workflow around it
     if step := _step_of(turn, error):

@@ -73,9 +73,7 @@ def _input_of(turn: Turn, command: commands.DoStep) -> str | None:
         text = codec.encode([list(command.args), dict(command.kwargs)] if command.kwargs else list(command.args))
     except (ValueError, TypeError, RecursionError):
         return None
-    for secret in tuple(turn.secrets):  # other branches may add to them
-        text = text.replace(secret, "…")
-    return text
+    return str(turn.without_secrets(text))
 
 
 def _next_attempt(turn: Turn, entry: Entry, lost: int) -> Entry:
@@ -110,7 +108,7 @@ def _current(turn: Turn, command: commands.DoStep, entry: Entry, reported: list[
 def _after_failure(turn: Turn, command: commands.DoStep, entry: Entry, outcome: Outcome) -> Entry:
     """Record a failed attempt: with the time of the next one, or as the step's outcome."""
     assert outcome.error is not None
-    error = codec.encode_exception(outcome.error)
+    error = turn.without_secrets(codec.encode_exception(outcome.error))
     happened = {"step": entry.key, "attempt": entry.attempts, "error": error}
     delay, broken = _delay(turn, command, entry, outcome.error)
     if broken is not None:

@@ -19,7 +19,7 @@ from django_workflows.authoring.values import ExecutionInfo
 from django_workflows.clock import DatabaseClock
 from django_workflows.engine.effects import MessageWait
 from django_workflows.engine.ids import new_id
-from django_workflows.engine.journal import Entry
+from django_workflows.engine.journal import Entry, branch_prefix
 from django_workflows.engine.loading import Loaded, Unread
 from django_workflows.engine.outbox import Outbox
 from django_workflows.engine.writes import End, Ending, Write
@@ -68,6 +68,14 @@ class Turn(Outbox):
         self._closed: set[str] = set()  # scopes of branches that lost a race
         self._unrecorded: set[str] = set()  # keys of steps under way that have no row yet
         self._limit = conf.max_steps()
+
+    def without_secrets(self, value: Any) -> Any:
+        """What people are to read, without the addresses that the workflow was given for one of them alone."""
+        if isinstance(value, dict):
+            return {name: self.without_secrets(inner) for name, inner in value.items()} if self.secrets else value
+        for secret in tuple(self.secrets):  # other branches may add to them
+            value = value.replace(secret, "…") if isinstance(value, str) else value
+        return value
 
     # what a workflow may know
 
@@ -122,6 +130,11 @@ class Turn(Outbox):
     def refuse_closed(self, key: str) -> None:
         if self._closed and self.is_closed(key):
             raise Parked
+
+    def close_branches(self, key: str, count: int, winner: int) -> None:
+        """The race at `key` is decided: its other branches record nothing more."""
+        with self.changed:
+            self._closed.update(branch_prefix(key, index) for index in range(count) if index != winner)
 
     def is_closed(self, key: str) -> bool:
         """Whether this key, or scope, belongs to a branch that has lost a race."""

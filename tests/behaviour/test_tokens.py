@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from django_workflows import AsyncContext, Context, step, workflow
+from django_workflows import AsyncContext, Context, Retry, step, workflow
 from django_workflows.client import answer_token, start
 from django_workflows.exceptions import InvalidInput, PayloadTooLarge, TokenSpent, UnknownToken
-from django_workflows.models import Execution, Signal, Status, StepResult
+from django_workflows.models import Event, Execution, Signal, Status, StepResult
 from django_workflows.testing import Workflows
 
 ADDRESSES: list[str] = []
@@ -135,6 +135,33 @@ def test_only_a_hash_is_stored(db: None) -> None:
         stored = "\n".join(str(row) for row in [*StepResult.objects.values(), *Execution.objects.values()])
         assert secret() not in stored
         assert "/tokens/…" in stored
+
+
+def test_an_error_does_not_tell_it_either(db: None) -> None:
+    @step(retry=Retry(max_attempts=2))
+    def fail_to_send(url: str) -> None:
+        ADDRESSES.append(url)
+        raise ConnectionError(f"could not reach {url}")
+
+    @workflow(name="token_unsent")
+    def unsent(ctx: Context) -> Any:
+        link = ctx.token()
+        ctx.do(fail_to_send, link.url)
+
+    with Workflows() as flows:
+        unsent.start()
+        flows.run_to_end()
+        rows = [*StepResult.objects.values(), *Execution.objects.values(), *Event.objects.values()]
+        assert "could not reach http://localhost:8000/api/tokens/…" in str(Execution.objects.get().error)
+        assert not any(secret() in str(row) for row in rows)
+
+
+def test_the_whole_address_will_do(db: None) -> None:
+    with Workflows() as flows:
+        execution = approval.start()
+        flows.run_until_idle()
+        answer_token(f"{ADDRESSES[0]}/", "yes")
+        assert flows.result(execution)[0] == "yes"
 
 
 def test_what_is_no_link_is_unknown(db: None) -> None:

@@ -10,7 +10,7 @@ from django_workflows import client
 from django_workflows.definitions import save
 from django_workflows.exceptions import ExecutionFailed, InvalidInput, WorkflowDisabled
 from django_workflows.models import Execution, Status, Trigger, Workflow
-from django_workflows.testing import Workflows
+from django_workflows.testing import Workflows, export_history, replay_history
 from django_workflows.triggers import firing
 
 ONBOARDING: dict[str, Any] = {
@@ -295,3 +295,11 @@ def test_a_disabled_definition_is_not_started(db: None) -> None:
     Workflow.objects.filter(name=name).update(enabled=False)
     with pytest.raises(WorkflowDisabled):
         client.start(name)
+
+
+def test_a_stored_history_is_replayed(flows: Workflows) -> None:
+    """VER-14: of definitions as of code."""
+    name = define(*GRAPH, output="$.steps.d")
+    execution = client.start(name)
+    flows.run_to_end()
+    replay_history(export_history(execution))
