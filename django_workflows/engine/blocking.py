@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from django_workflows.engine import effects, transactions
-from django_workflows.engine.journal import Entry, Scope, branch_prefix
+from django_workflows.engine.journal import Entry, Scope
 from django_workflows.engine.loading import Unread
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import Write
@@ -95,13 +95,11 @@ class BlockingTurn(Turn):
         resolved = any(self.resolve(wait) is not None for wait in self.blocked.values())
         return resolved or any(crew.is_ready for crew in self.crews)
 
-    def close_branches(self, effect: effects.Branches, winner: int) -> None:
+    def close_branches(self, key: str, count: int, winner: int) -> None:
         with self.changed:
-            self._closed.update(
-                branch_prefix(effect.key, index) for index in range(len(effect.branches)) if index != winner
-            )
-            for key in [key for key in self.waits if any(key.startswith(prefix) for prefix in self._closed)]:
-                del self.waits[key]
+            super().close_branches(key, count, winner)
+            for wait in [wait for wait in self.waits if self.is_closed(wait)]:
+                del self.waits[wait]
             self.changed.notify_all()
 
     # races: who has got its message comes to its next call, or wins, before any other branch gets something or wins.

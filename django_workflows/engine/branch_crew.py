@@ -110,7 +110,7 @@ class BranchCrew:
             if self.effect.race:
                 self.turn.let_pass()
                 if not self.order:
-                    self.turn.close_branches(self.effect, index)
+                    self.turn.close_branches(self.effect.key, len(self.effect.branches), index)
             self.results[index] = result
             self.order.append(index)
             self.turn.fall_back(self._successor())

@@ -145,7 +145,7 @@ class LoopTurn(ActingTurn):
             raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")
         if line is None or line[0] is not self:
             raise ContextMisuse("ctx cannot be used inside a step, nor from another thread or workflow.")
-        if self.unwinding:
+        if self.unwinding or (self._closed and self.is_closed(line[1].prefix)):
             swallowing.count(self)
             raise Abandoned if self.abandoned else Parked
 
@@ -177,11 +177,12 @@ class LoopTurn(ActingTurn):
             await asyncio.wait(tasks)
             return [task.result() for task in tasks]
         done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        winner = min(tasks.index(task) for task in done)
+        self.close_branches(effect.key, len(tasks), winner)
         for task in others:
             task.cancel()
         if others:
             await asyncio.wait(others)
-        winner = min(tasks.index(task) for task in done)
         return winner, tasks[winner].result()
 
     def _spawn(self, effect: effects.Branches, index: int, lanes: asyncio.Semaphore | None) -> asyncio.Task[Any]:

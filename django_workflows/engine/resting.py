@@ -130,7 +130,7 @@ class RestingTurn(Turn):
         self.waits.pop(wait.key, None)
         entry = self.journal.get(wait.key)
         if entry is not None and not entry.is_final and entry.kind in {"sleep", "signal", "event"}:
-            self.settle(entry, "skipped")
+            self.skip(entry)
 
     def _wake_one(self) -> bool:
         """Answer the first wait that can be answered; what it sets in motion may end the others."""

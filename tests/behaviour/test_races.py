@@ -129,6 +129,27 @@ def test_a_loser_starts_no_further_step(workflows: Workflows, colour: Colour, co
     assert len(counter) == 0
 
 
+def test_a_loser_that_cleans_up_starts_no_step_for_that(workflows: Workflows, colour: Colour, counter: Counter) -> None:
+    """It is called once more by no replay: what it did could not be told from what it did not."""
+
+    async def loser(ctx: AsyncContext) -> None:
+        try:
+            await ctx.wait_for_signal("never")
+        finally:
+            await ctx.do(counter.count, "finally")
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> int:
+        winner = await ctx.race(loser, lambda c: c.sleep("1 hour"))
+        await ctx.sleep("1 hour")
+        return winner.index
+
+    execution = flow.start()
+    assert workflows.result(execution) == 1
+    assert len(counter) == 0
+    assert [row.status for row in workflows.journal(execution) if row.key.startswith("1.0")] == ["skipped"]
+
+
 def test_an_error_wins_a_race_too(workflows: Workflows, colour: Colour) -> None:
     async def fail(ctx: AsyncContext) -> None:
         await ctx.do(step(Provider(9).charge, retry=ONCE))
