@@ -1,10 +1,11 @@
 """The behavioural tests run with both colours, and twice: as a worker goes on, and evicted at every wait and step.
 
-With `--hostile=NAME` they run once, in the surroundings of that name (`tests/proof/hostility.py`).
+With `HOSTILE=name` in the environment they run once, in the surroundings of that name (`tests/proof/hostility.py`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,36 +15,30 @@ from django_workflows.authoring.registry import registry
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
 from tests.behaviour.common import Counter
-from tests.proof.hostility import HOSTILE, SURROUNDINGS, surrounded_by
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--hostile", choices=HOSTILE, help="run the behavioural suite in hostile surroundings")
+from tests.proof.hostility import SURROUNDINGS, surrounded_by
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "tame(reason): shows something that hostile surroundings do not have")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "workflows" in metafunc.fixturenames:
-        hostile = metafunc.config.getoption("--hostile", default=None)
-        metafunc.parametrize("workflows", [hostile] if hostile else ["normal", "evicting"], indirect=True)
+def in_one_process(db: None, request: pytest.FixtureRequest) -> Iterator[Workflows]:
+    with Workflows(evict=request.param != "normal") as workflows:
+        yield workflows
 
 
-@pytest.fixture
-def workflows(request: pytest.FixtureRequest) -> Iterator[Workflows]:
-    name = request.param
-    if name not in SURROUNDINGS:
-        request.getfixturevalue("db")
-        with Workflows(evict=name != "normal") as workflows:
-            yield workflows
-        return
+def among_workers(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[Workflows]:
     if (mark := request.node.get_closest_marker("tame")) is not None:
         pytest.skip(str(mark.args[0]))
-    request.getfixturevalue("transactional_db")
-    with surrounded_by(name) as live:
-        yield live
+    with surrounded_by(request.param) as workflows:
+        yield workflows
+
+
+HOSTILE = os.environ.get("HOSTILE", "")
+if HOSTILE in SURROUNDINGS:
+    workflows = pytest.fixture(params=[HOSTILE])(among_workers)
+else:
+    workflows = pytest.fixture(params=["eviction"] if HOSTILE else ["normal", "eviction"])(in_one_process)
 
 
 @pytest.fixture(params=["def", "async def"])

@@ -29,6 +29,7 @@ class Part:
     name: str
     shows: str
     arguments: tuple[str, ...]
+    hostile: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,8 @@ PARTS = (
         Part(
             name=f"hostile-{name}",
             shows=f"the behavioural suite with {words}",
-            arguments=("tests/behaviour", f"--hostile={name}"),
+            arguments=("tests/behaviour",),
+            hostile=name,
         )
         for name, words in HOSTILE.items()
     ),
@@ -107,7 +109,7 @@ def prove(database: str, part: Part, more: Sequence[str]) -> Outcome:
     began = time.monotonic()
     prefix = [] if database == "sqlite" else ["-W", "ignore:XDG_RUNTIME_DIR", "-m", "tests.postgres", sys.executable]
     command = [sys.executable, *prefix, "-m", "pytest", *PYTEST, *part.arguments, *more]
-    environment = {**os.environ, "PROOF": "1"}
+    environment = {**os.environ, "PROOF": "1", "HOSTILE": part.hostile}
     environment.pop("DATABASE_URL", None)
     words = "said nothing"
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -1,10 +1,11 @@
-"""The behavioural suite in hostile surroundings: `pytest tests/behaviour --hostile=one-slot`. The same must come out.
+"""The behavioural suite in hostile surroundings: `HOSTILE=one-slot pytest tests/behaviour`. The same must come out.
 
 In place of the harness's own loop, real pumps with real threads do what is due, each time until nothing is.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import struct
 import threading
@@ -24,6 +25,7 @@ from django_workflows.clock import monotonic
 from django_workflows.engine import bodies, outages, pool, pump, wakeups
 from django_workflows.engine.crew import TurnCrew
 from django_workflows.engine.keeper import Keeper
+from django_workflows.engine.looping import LoopThread
 from django_workflows.engine.pump import Pump
 from django_workflows.engine.repertoire import diet_of
 from django_workflows.engine.shared import SharedMemory
@@ -69,25 +71,24 @@ class LiveWorkflows(Workflows):
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__()
         self._surroundings = surroundings
-        self._closing = False
         self._memory = SharedMemory(surroundings.workers)
         self._crews: list[TurnCrew] = []
+        self._pumps: list[Pump] = []
         self._errors: list[BaseException] = []
 
     def close(self) -> None:
         super().close()
-        self._closing = True
         for crew in self._crews:
             loop = crew._loop
             if loop._started:
-                loop.loop.call_soon_threadsafe(self._leave, SystemExit())
-                loop._thread.join(5)
+                loop.loop.call_soon_threadsafe(loop.loop.stop)
+                loop._thread.join(PATIENCE)
             loop.loop.close()
 
     def run_until_idle(self, *, max_turns: int = 0) -> int:
         """Have workers do all that is due; how many turns ended."""
         before = self._turns
-        pumps = [self._pump(index) for index in range(self._surroundings.workers)]
+        self._pumps = pumps = [self._pump(index) for index in range(self._surroundings.workers)]
         threads = [threading.Thread(target=self._work, args=(one, index)) for index, one in enumerate(pumps)]
         with self._kept(pumps):
             for thread in threads:
@@ -116,9 +117,10 @@ class LiveWorkflows(Workflows):
         return worker
 
     def _leave(self, error: BaseException) -> None:
-        if self._closing:
-            raise error
+        """What a worker does when user code asks for the end of the process."""
         self._errors.append(error)
+        for one in self._pumps:
+            one.stop(0.1, crashed=True)
 
     def _work(self, worker: Pump, index: int) -> None:
         accidents = Accidents(index, self._surroundings.rate, lambda name: None, kinds=(ACCIDENTS[0],))
@@ -188,11 +190,24 @@ def surrounded_by(name: str) -> Iterator[LiveWorkflows]:
         mock.patch.object(pump, "IDLE_SECONDS", 0.01),
         mock.patch.object(pool, "IDLE_SECONDS", 0.05),
         mock.patch.object(outages, "FIRST_PAUSE", 0.001),
+        mock.patch.object(LoopThread, "_run", _run_until_stopped),
         mock.patch.object(bodies, "entered", _Slowly()) if name == "short-lease" else nullcontext(),
         _deaf() if name == "polling" else nullcontext(),
         LiveWorkflows(SURROUNDINGS[name]) as workflows,
     ):
         yield workflows
+
+
+def _run_until_stopped(loop: LoopThread) -> None:
+    """The thread of an event loop that ends with its test."""
+    asyncio.set_event_loop(loop.loop)
+    is_running = True
+    while is_running:
+        try:
+            loop.loop.run_forever()
+            is_running = False
+        except (SystemExit, KeyboardInterrupt) as error:
+            loop._on_exit(error)
 
 
 @contextmanager
