@@ -41,12 +41,13 @@ class Report:
             for result in self._results
             for figure, reason in result.readings[-1].missing.items()
         ]
-        return "\n".join([*lines, *(f"- completed by {system}: {self._share(system)}" for system in self._systems)])
+        shares = {system: self._share(system) for system in self._systems}
+        return "\n".join([*lines, *(f"- completed by {system}: {share}" for system, share in shares.items() if share)])
 
     def _share(self, system: str) -> str:
         counts = [result.completed for result in self._results if result.system == system]
         completed, expected = (sum(values) for values in zip(*counts, strict=True))
-        return f"{completed:,} of {expected:,} executions ({completed / expected:.2%})" if expected else "–"
+        return f"{completed:,} of {expected:,} executions ({completed / expected:.2%})" if expected else ""
 
     def text(self) -> str:
         """All that people want to know of it."""

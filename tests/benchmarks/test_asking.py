@@ -84,12 +84,21 @@ def test_what_fails_is_told_as_a_reason() -> None:
 
 
 def test_an_answer_comes_back_as_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
-    reading = Reading(figures={"rate": 3.5}, completed=1, expected=2, facts={"plan": "Index Scan"})
+    reading = Reading(figures={"rate": 3.5}, completed=2, expected=2, facts={"plan": "Index Scan"})
     answer({"W1": lambda sizes: reading, "W2": cannot("No steps.")}, ["W1", json.dumps({"executions": 1})])
     assert read(f"noise\n{capsys.readouterr().out}") == reading
     answer({}, ["W9"])
     assert read(capsys.readouterr().out).cannot == "Not measured."
     assert read(json.dumps(asdict(reading))) == reading
+
+
+def test_figures_of_executions_that_failed_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    quick = Reading(figures={"rate": 99_999.0}, completed=1, expected=200)
+    answer({"W1": lambda sizes: quick}, ["W1"])
+    reading = read(capsys.readouterr().out)
+    assert reading.figures == {}
+    assert reading.cannot == "Only 1 of 200 executions completed."
+    assert (reading.completed, reading.expected) == (1, 200)
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
