@@ -26,7 +26,7 @@ def document(*texts: str, name: str = "notes", **keys: Any) -> dict[str, Any]:
 
 
 def test_a_running_worker_finds_new_definitions_and_new_versions_at_once(runworkflows: Commands, reach: Reach) -> None:
-    """VER-12: no restart; what has begun keeps its version."""
+    """No restart; what has begun keeps its version."""
     runworkflows.up()
     save(document("$.input.label"))
     began = time.monotonic()
