@@ -86,5 +86,6 @@ def test_streams_and_results_wait_on_an_asgi_server(server: Server) -> None:
 
     assert {document["status"] for document in told} == {"cancelled"}
     assert all(b"event: end" in text for text in texts)
-    assert len(set(texts)) == 1
+    # some had heard already that it waits; what happened is the same for all
+    assert len({tuple(line for line in text.splitlines() if line.startswith(b"id: ")) for text in texts}) == 1
     eventually(lambda: server.threads < WAITING)
