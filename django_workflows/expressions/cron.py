@@ -76,6 +76,7 @@ class Cron:
     fields: tuple[str, str, str, str, str]
     nearest: frozenset[int] = frozenset()
     only_nearest: bool = False
+    either_day: bool = False  # as the whole list would have it: "1W,*/29" does not begin with *
 
     @property
     def is_hourly(self) -> bool:
@@ -92,6 +93,7 @@ class Cron:
         try:
             walk = _Calendar(" ".join(self.fields), wall)
             walk.nearest, walk.only_nearest = self.nearest, self.only_nearest
+            walk.day_and = walk.day_and and not self.either_day
             yield from walk
         except (CronSimError, OverflowError, ValueError):
             return  # no month has this day; or the calendar has ended, with the year 9999
@@ -130,9 +132,16 @@ def _parse(text: str) -> Cron:
     if len(fields) != len(_FIELDS):
         raise InvalidExpression(text, f"it has {len(fields)} fields instead of five", GRAMMAR)
     _refuse_question_marks(text, fields)
+    either_day = _NEAREST.fullmatch(fields[2].split(",")[0]) is not None and fields[4][0] not in "*?"
     days, nearest = _without_nearest(fields[2].replace("?", "*"))
     fields[2], fields[4] = ",".join(days or nearest), _plain_days(fields[4].replace("?", "*"))
-    cron = Cron(upper, _five(fields), frozenset(int(day) for day in nearest), bool(nearest and not days))
+    cron = Cron(
+        upper,
+        _five(fields),
+        nearest=frozenset(int(day) for day in nearest),
+        only_nearest=bool(nearest and not days),
+        either_day=either_day,
+    )
     _check(cron)
     return cron
 
