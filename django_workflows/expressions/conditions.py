@@ -13,14 +13,13 @@ or not. Alone, and under `not`, `and`, `or`, the values null, false, 0, "", [] a
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django_workflows.exceptions import InvalidExpression
-from django_workflows.expressions.paths import MISSING, Path, Scope, read_path
+from django_workflows.expressions.nodes import ORDER, Compared, Constant, Exists, Joined, List, Node, Not, Reference
+from django_workflows.expressions.paths import Path, Scope, read_path
 
 GRAMMAR = (
     "A condition compares paths ($.steps.create.id), texts, numbers, true, false, null and [lists] by ==, !=, <, <=, "
@@ -42,12 +41,6 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _WORDS = {"and", "or", "not", "in", "exists"}
-_ORDER: dict[str, Callable[[Any, Any], Any]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,113 +53,6 @@ class Condition:
 
     def holds(self, scope: Scope) -> bool:
         return bool(self.root.value(scope))
-
-
-class Node:
-    """A part of a condition."""
-
-    __slots__ = ()
-
-    def value(self, scope: Scope) -> Any:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class _Constant(Node):
-    constant: Any
-
-    def value(self, scope: Scope) -> Any:
-        return self.constant
-
-
-@dataclass(frozen=True, slots=True)
-class _Reference(Node):
-    path: Path
-
-    def value(self, scope: Scope) -> Any:
-        return self.path.value(scope)
-
-
-@dataclass(frozen=True, slots=True)
-class _Exists(Node):
-    path: Path
-
-    def value(self, scope: Scope) -> Any:
-        return self.path.find(scope) is not MISSING
-
-
-@dataclass(frozen=True, slots=True)
-class _List(Node):
-    items: tuple[Node, ...]
-
-    def value(self, scope: Scope) -> Any:
-        return [item.value(scope) for item in self.items]
-
-
-@dataclass(frozen=True, slots=True)
-class _Not(Node):
-    inner: Node
-
-    def value(self, scope: Scope) -> Any:
-        return not self.inner.value(scope)
-
-
-@dataclass(frozen=True, slots=True)
-class _Joined(Node):
-    """`and` or `or` over any number of parts; the first that decides is the last that is looked at."""
-
-    is_and: bool
-    parts: tuple[Node, ...]
-
-    def value(self, scope: Scope) -> Any:
-        test = all if self.is_and else any
-        return test(part.value(scope) for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared(Node):
-    sign: str
-    left: Node
-    right: Node
-
-    def value(self, scope: Scope) -> Any:
-        return compare(self.sign, self.left.value(scope), self.right.value(scope))
-
-
-def compare(sign: str, left: Any, right: Any) -> bool:
-    """`left sign right`, as JSON sees it."""
-    match sign:
-        case "==":
-            return equal(left, right)
-        case "!=":
-            return not equal(left, right)
-        case "in":
-            return _is_in(left, right)
-        case "not in":
-            return not _is_in(left, right)
-    in_order = (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str))
-    return in_order and bool(_ORDER[sign](left, right))
-
-
-def equal(left: Any, right: Any) -> bool:
-    """Whether two JSON values are the same: 1 is 1.0, but true is not 1."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(equal, left, right))
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
-    return bool(left == right)
-
-
-def _is_in(item: Any, container: Any) -> bool:
-    if isinstance(container, list):
-        return any(equal(item, other) for other in container)
-    return isinstance(item, str) and isinstance(container, str | Mapping) and item in container
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def parse_condition(text: str) -> Condition:
@@ -233,13 +119,13 @@ class _Reader:
         while self._take("word", "or"):
             parts.append(self._either())
         self._nested -= 1
-        return parts[0] if len(parts) == 1 else _Joined(False, tuple(parts))
+        return parts[0] if len(parts) == 1 else Joined(False, tuple(parts))
 
     def _either(self) -> Node:
         parts = [self._one()]
         while self._take("word", "and"):
             parts.append(self._one())
-        return parts[0] if len(parts) == 1 else _Joined(True, tuple(parts))
+        return parts[0] if len(parts) == 1 else Joined(True, tuple(parts))
 
     def _one(self) -> Node:
         count = 0
@@ -247,20 +133,20 @@ class _Reader:
             count += 1
         node = self._comparison()
         for _ in range(2 - count % 2 if count else 0):  # more of them say nothing new
-            node = _Not(node)
+            node = Not(node)
         return node
 
     def _comparison(self) -> Node:
         left = self._value()
         if (sign := self._comparing()) is None:
             return left
-        node = _Compared(sign, left, self._value())
+        node = Compared(sign, left, self._value())
         if self._comparing() is not None:
             raise self.error("one comparison cannot follow another; join them by `and`")
         return node
 
     def _comparing(self) -> str | None:
-        if self.kind == "sign" and self.token in {"==", "!=", *_ORDER}:
+        if self.kind == "sign" and self.token in {"==", "!=", *ORDER}:
             sign = str(self.token)
             self._advance()
             return sign
@@ -291,8 +177,8 @@ class _Reader:
         self._advance()
         if isinstance(token, Path):
             self.paths.append(token)
-            return _Reference(token)
-        return _Constant(_constant(kind, str(token)))
+            return Reference(token)
+        return Constant(_constant(kind, str(token)))
 
     def _exists(self) -> Node:
         in_parentheses = self._take("sign", "(")
@@ -303,7 +189,7 @@ class _Reader:
         if in_parentheses:
             self._expect(")")
         self.paths.append(path)
-        return _Exists(path)
+        return Exists(path)
 
     def _list(self) -> Node:
         self._nested += 1
@@ -316,7 +202,7 @@ class _Reader:
                 items.append(self._value())
             self._expect("]")
         self._nested -= 1
-        return _List(tuple(items))
+        return List(tuple(items))
 
 
 def _constant(kind: str, token: str) -> Any:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_workflows.exceptions import InvalidExpression
-from django_workflows.expressions.conditions import Condition, equal, parse_condition
+from django_workflows.expressions.conditions import Condition, parse_condition
+from django_workflows.expressions.nodes import equal
 
 SCOPE: dict[str, Any] = {
     "input": {"email": "ada@example.org", "total": 120, "nothing": None, "yes": True, "tags": ["vip", 7], "odd key": 1},
