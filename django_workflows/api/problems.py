@@ -20,6 +20,7 @@ from rest_framework.views import set_rollback
 
 from django_workflows import exceptions as ours
 from django_workflows.api.openapi import PROBLEM_TYPE
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
 from django_workflows.inspection.feed import InvalidCursor
 from django_workflows.inspection.timeline import InvalidPosition
 
@@ -86,7 +87,7 @@ def problem_of(error: Exception) -> Problem | None:
         return Problem(status=404, type="not-found", detail=_("There is nothing here."))
     if isinstance(error, DjangoPermissionDenied):
         return Problem(status=403, type="permission-denied", detail=_("You may not do this."))
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, OperationalError | InterfaceError | AmbiguousCommit | ConnectionLost):
         logger.error("The database did not answer a request", exc_info=error)
         detail = _("The database does not answer. Try again, with the same Idempotency-Key.")
         return Problem(status=503, type="database-unavailable", detail=detail, headers={"Retry-After": "5"})

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connection
 from django.test import Client
 
+from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
 from django_workflows.models import Event, Execution, Status
 from tests.api.conftest import Api
 from tests.factories import make_execution
@@ -169,9 +170,12 @@ def test_an_error_of_ours_tells_nothing(
     assert "4711" in caplog.text
 
 
-def test_a_database_that_does_not_answer_is_told_apart(operator: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OperationalError, AmbiguousCommit, ConnectionLost])
+def test_a_database_that_does_not_answer_is_told_apart(
+    operator: Api, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
     def down(*args: Any, **kwargs: Any) -> None:
-        raise OperationalError("could not connect to server secret-host")
+        raise error("could not connect to server secret-host")
 
     monkeypatch.setattr("django_workflows.api.acts.metrics.metrics", down)
 

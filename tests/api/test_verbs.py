@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from django_workflows.models import Event, Execution, Signal, Status
@@ -137,3 +139,30 @@ def test_a_key_that_cannot_be_stored_is_told(operator: Api, key: str) -> None:
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "most"),
+    [
+        ("POST", "executions/{waiting}/pause", {}, 16),
+        ("POST", "executions/{waiting}/cancel", {}, 16),
+        ("POST", "executions/{failed}/retry", {}, 18),
+        ("POST", "executions/{waiting}/signal", {"name": "go"}, 9),
+        ("GET", "executions/{waiting}/result", None, 6),
+        ("GET", "metrics", None, 22),
+        ("GET", "metrics?workflow=fulfil", None, 22),
+        ("GET", "workflows", None, 5),
+        ("GET", "triggers", None, 5),
+        ("GET", "", None, 2),
+    ],
+)
+def test_what_an_address_costs_does_not_grow(
+    operator: Api, method: str, path: str, body: object, most: int, django_assert_max_num_queries: Any
+) -> None:
+    """Statements, with those that ask who it is and what they may do."""
+    for _ in range(10):
+        waiting, failed = make_execution(Status.WAITING), make_execution(Status.FAILED)
+    with django_assert_max_num_queries(most):
+        answer = operator(method, "/api/" + path.format(waiting=waiting.id, failed=failed.id), body)
+
+    assert answer.status_code < 300

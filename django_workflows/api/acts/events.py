@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -17,6 +16,7 @@ from django_workflows.api.problems import invalid
 from django_workflows.api.requests import KEY_HEADER, Strict, checked
 from django_workflows.api.shapes.events import event_document, feed_document
 from django_workflows.authoring.names import KEY_LENGTH
+from django_workflows.engine.database import transact
 from django_workflows.exceptions import InvalidInput, PayloadError
 from django_workflows.inspection.feed import Cursor, Wanted, everything, feed, from_now_on
 from django_workflows.models import Event, EventType
@@ -72,8 +72,8 @@ def publish_many(access: Access, bodies: Sequence[Any], key: str | None) -> list
         said.append(event)
     if errors:
         raise serializers.ValidationError(errors)
-    with transaction.atomic(using=conf.database()):
-        return [event_document(_send(event, f"{number}.")[0]) for number, event in enumerate(said)]
+    sent = transact(conf.database(), lambda cursor: [_send(event, f"{place}.")[0] for place, event in enumerate(said)])
+    return [event_document(event) for event in sent]
 
 
 def _check_batch(bodies: Sequence[Any], key: str | None) -> None:
