@@ -15,4 +15,4 @@ INSTALLED_APPS = ["django_workflows", "django.contrib.auth", "django.contrib.con
 DATABASES = {"default": to_settings(os.environ["DATABASE_URL"])}
 
 # Polling is all that is left when an accident has hit the listener.
-WORKFLOWS = {"POLL_INTERVAL": 0.05, "LISTEN_POLL_INTERVAL": 0.05}
+WORKFLOWS = {"POLL_INTERVAL": 0.05, "LISTEN_POLL_INTERVAL": 0.05, "PUBLIC_URL": "https://workflows.example.com"}

@@ -14,7 +14,7 @@ from tests.proof.sampling import RUNS_ALL, seeded
 STRIDE = 50
 FIRST_LIFE = 400  # statements; it takes more of them, but these belong to every life
 RECOVERY = 40
-SAMPLE = 2  # deaths of one share
+SAMPLE = 1  # death of one share
 
 
 @seeded(STRIDE, sample=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,8 @@ from django_workflows import (
     step,
     workflow,
 )
+from django_workflows.client import answer_token
+from django_workflows.exceptions import TokenSpent
 from tests.sample.ledger import here
 
 SOON = 0.01
@@ -67,6 +70,13 @@ def proof_flaky(label: str) -> str:
 def proof_broken(label: str) -> str:
     here().enter(label)
     raise ConnectionError(label)
+
+
+@step(retry=_until_done)
+def proof_answer(url: str) -> None:
+    """Somebody outside follows a link; the next attempt finds that it was."""
+    with suppress(TokenSpent):
+        answer_token(url.rpartition("/")[2], "signed")
 
 
 # children
@@ -155,8 +165,12 @@ def _steps(ctx: Context) -> list[Any]:
 def _waits(ctx: Context) -> list[Any]:
     ctx.sleep(SOON)
     go = ctx.wait_for_signal("go")
+    link = ctx.token(timeout=PATIENCE)
+    ctx.do(proof_answer, link.url)
     return [
         go.data if go else None,
+        link.wait(),
+        ctx.token(timeout=SOON).wait(),
         ctx.wait_for_signal("never", timeout=SOON),
         ctx.wait_for_event("proof.never", timeout=SOON),
     ]
@@ -234,7 +248,7 @@ def _branches(ctx: Context) -> list[Any]:
 
 OUTPUT = {
     "steps": ["one", "two", "three", "four", "five"],
-    "waits": ["hello", None, None],
+    "waits": ["hello", "signed", None, None, None],
     "messages": [7, True, "dear parent"],
     "family": [1, [10, 11, 12], [20, 21, 22], 30, 31, 2, [["async a", "async b"], "dear child", 1, [40, 41]]],
     "failures": ["StepFailed", "ExecutionFailed", "ExecutionCancelled"],
