@@ -190,3 +190,13 @@ async def sample_mixed_async(ctx: AsyncContext, number: int) -> int:
         await asyncio.gather(ctx.do(sample_note_async, f"mixed-{number}-a"), ctx.sleep(0.2))
     await ctx.do(sample_note, f"mixed-{number}-last")
     return number
+
+
+# events
+
+
+@workflow
+def sample_publisher(ctx: Context, id: str) -> str:
+    """Publish an event under an id that somebody else may be about to use."""
+    ctx.send_event("sample.published", {"by": str(ctx.execution.id)}, id=id)
+    return "published"

@@ -21,6 +21,8 @@ from django_workflows.testing import Workflows
 from django_workflows.triggers import counting
 from tests.triggers.common import inputs, listen
 
+pytestmark = pytest.mark.django_db
+
 
 @workflow
 def once_started(ctx: Context, number: int) -> int:
@@ -38,8 +40,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def _none_of_the_examples(request: pytest.FixtureRequest) -> Iterator[None]:
-    request.getfixturevalue("transactional_db" if "crowd" in request.node.name else "db")
+def _none_of_the_examples(db: None) -> Iterator[None]:
     Trigger.objects.all().delete()
     yield
     counting.backlog.take()
@@ -160,6 +161,29 @@ def test_events_for_a_locked_receiver_hold_up_nobody_else(locked: Any, monkeypat
 
     assert Event.objects.get(pk=other.pk).dispatched_at is not None
     assert not dispatching.dispatch("default", limit=10)
+
+
+def test_an_event_that_many_wait_for_starts_its_triggers_in_the_first_round(
+    workflows: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatching, "MOST_DELIVERIES", 2)
+    listen(once_started, "once")
+    waiting = once_waiting.start_many([{}] * 5)
+    workflows.run_until_idle()
+    event = send_event("once", {"number": 1})
+
+    rounds = [services.dispatch("default") for _ in range(4)]
+
+    assert [(len(done.receivers), len(done.started), done.events) for done in rounds] == [
+        (2, 1, 0),
+        (2, 0, 0),
+        (1, 0, 1),
+        (0, 0, 0),
+    ]
+    event.refresh_from_db()
+    assert event.triggered_at is not None
+    workflows.run_to_end()
+    assert {execution.result(timeout=0)["number"] for execution in waiting} == {1}
 
 
 def test_a_trigger_that_somebody_has_locked_is_counted_later(monkeypatch: pytest.MonkeyPatch) -> None:
