@@ -6,6 +6,7 @@ With `--page` the figures also go into docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,8 @@ def available(names: Sequence[str]) -> Iterator[System]:
 
 def main() -> int:
     options = arguments()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what has been started ends with us
+        signal.signal(number, lambda *_: sys.exit(1))
     try:
         measures = chosen(options.only)
     except ValueError as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,18 +54,23 @@ class System:
             "BENCH_WORKFLOWS": json.dumps(settings or {}),
         }
         try:
-            ended = subprocess.run(
-                [*self.command, name, json.dumps(sizes)],
-                cwd=ROOT,
-                env=environment,
-                stdout=subprocess.PIPE,
-                text=True,
-                timeout=PATIENCE,
-                check=True,
-            )
-            return read(ended.stdout)
+            return read(self._answer([*self.command, name, json.dumps(sizes)], environment))
         except (subprocess.SubprocessError, ValueError, IndexError) as error:
             return Reading(cannot=f"It failed: {error}", expected=sizes.get("executions", 1))
+
+    def _answer(self, command: Sequence[str], environment: Mapping[str, str]) -> str:
+        """What the runner wrote. Its workers are in its process group, and end with it at the latest."""
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as runner:
+            try:
+                output, _ = runner.communicate(timeout=PATIENCE)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(runner.pid, signal.SIGKILL)
+        if runner.returncode:
+            raise subprocess.CalledProcessError(runner.returncode, " ".join(command))
+        return output
 
 
 def system(name: str) -> System:
