@@ -16,10 +16,7 @@ from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
 from tests.behaviour.common import Counter
 from tests.proof.hostility import SURROUNDINGS, surrounded_by
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "tame(reason): shows something that hostile surroundings do not have")
+from tests.proof.surroundings import TAME
 
 
 def in_one_process(db: None, request: pytest.FixtureRequest) -> Iterator[Workflows]:
@@ -28,8 +25,8 @@ def in_one_process(db: None, request: pytest.FixtureRequest) -> Iterator[Workflo
 
 
 def among_workers(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[Workflows]:
-    if (mark := request.node.get_closest_marker("tame")) is not None:
-        pytest.skip(str(mark.args[0]))
+    if (reason := TAME.get(request.node.originalname)) is not None:
+        pytest.skip(reason)
     with surrounded_by(request.param) as workflows:
         yield workflows
 

@@ -12,5 +12,7 @@
 | `interleaving` | two sessions whose statements take turns as a schedule says |
 | `duels` | what two sessions do to one execution, and what must have come of it |
 | `zombies`, `lates` | late writes and late turns of a holder that has lost its claim |
+| `programs` | random programs, and the model of what must come out |
+| `surroundings`, `hostility` | what the behavioural suite is executed in once more |
 | `sampling` | which part of a proof runs |
 """

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.proof.hostility import HOSTILE
+from tests.proof.surroundings import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASES = ("sqlite", "postgres")

@@ -34,13 +34,6 @@ from django_workflows.testing import Workflows
 from tests.proof.accidents import ACCIDENTS, Accidents
 from tests.proof.tapping import tapped
 
-HOSTILE = {
-    "eviction": "eviction at every wait, and replay at every step",
-    "one-slot": "one slot for each colour, and no thread for branches",
-    "short-lease": "a lease shorter than a step, and a second worker that would take over",
-    "serialization": "40001 for every fifth statement and commit of the pump",
-    "polling": "polling only",
-}
 PATIENCE = 20.0
 LEASE, LONGER, SLOW_STEPS = 0.2, 0.25, 3  # so many steps of a test last longer than a lease: all would take hours
 RATE = 0.2

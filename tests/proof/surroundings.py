@@ -1,0 +1,17 @@
+"""The names of hostile surroundings (`hostility.py` makes them), and who is spared."""
+
+from __future__ import annotations
+
+HOSTILE = {
+    "eviction": "eviction at every wait, and replay at every step",
+    "one-slot": "one slot for each colour, and no thread for branches",
+    "short-lease": "a lease shorter than a step, and a second worker that would take over",
+    "serialization": "40001 for every fifth statement and commit of the pump",
+    "polling": "polling only",
+}
+
+# Tests that look into what hostile surroundings do not have: why they are left out there.
+TAME = {
+    "test_a_worker_that_dies_between_effect_and_commit": "it takes the harness's lease of an hour for granted",
+    "test_a_signal_that_comes_during_the_last_look_is_seen": "it puts itself between the harness and its committer",
+}
