@@ -84,6 +84,7 @@ class ThreadTurn(BlockingTurn):
 
     def _check_usable(self, lane: Lane) -> None:
         if self.has_ended:
+            self._insist_on_the_end()
             raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")
         if threading.get_ident() != lane.thread:
             raise ContextMisuse(
@@ -92,16 +93,19 @@ class ThreadTurn(BlockingTurn):
         if lane.in_body:
             raise ContextMisuse("ctx cannot be used inside a step; call ctx from the workflow function.")
         if self.unwinding or lane.parked or self.is_lane_closed(lane):
-            with self.changed:
-                swallowing.count(self)
-            if swallowing.is_hopeless(self):
-                time.sleep(1)
+            self._insist_on_the_end()
             raise Abandoned if self.abandoned else Parked
         if transactions.open_now() != lane.transactions:
             raise ContextMisuse(
                 "ctx cannot be used inside a transaction, which would hold together nothing that it does. Write to "
                 "the database in steps: @step(atomic=True) is a transaction with its result."
             )
+
+    def _insist_on_the_end(self) -> None:
+        with self.changed:
+            swallowing.count(self)
+        if swallowing.is_hopeless(self):
+            time.sleep(1)
 
     # acting out effects
 

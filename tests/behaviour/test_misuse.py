@@ -146,6 +146,9 @@ def test_a_workflow_that_never_lets_itself_be_parked_fails(
 
 
 def test_a_branch_that_never_lets_itself_be_parked_fails_its_workflow(workflows: Workflows, colour: Colour) -> None:
+    if type(workflows) is not Workflows:
+        pytest.skip("a branch in a thread of its own may come to its end after the turn, which is parked then")
+
     async def stubborn(ctx: AsyncContext) -> None:
         while True:
             try:

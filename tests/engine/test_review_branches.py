@@ -124,6 +124,22 @@ def test_the_loser_of_a_race_that_waits_for_branches_of_its_own_gives_its_thread
     assert _soon(lambda: branches._branches.unused == 8)
 
 
+def test_a_branch_that_catches_everything_gives_its_thread_back_after_the_turn() -> None:
+    """Its turn is parked and over; a thread that went on calling would keep the processor for ever."""
+
+    def stubborn(ctx: Context) -> None:
+        while True:
+            try:
+                ctx.wait_for_signal("never")
+            except BaseException:
+                continue
+
+    turn = _turn(lambda ctx: ctx.gather(stubborn, lambda c: c.sleep("1 day")), branch_threads=8)
+    assert turn.run() is not None
+    branches: Any = turn.helpers
+    assert _soon(lambda: branches._branches.unused == 8)
+
+
 def test_the_last_free_thread_is_given_once() -> None:
     pool, gate, taken = Pool(1, "one"), threading.Event(), []
     barrier = threading.Barrier(8)
