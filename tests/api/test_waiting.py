@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections
 from django.test import AsyncClient
 
 from django_workflows.api.streams import slots
 from django_workflows.models import Execution, Status, StepKind
 from tests.api.conftest import Api, Login
 from tests.factories import ERROR, ago, make_execution, make_log, make_step, make_wait
+
+T = TypeVar("T")
 
 FAST = {"API_STREAM_POLL": 0.05, "API_STREAM_SECONDS": 20, "API_MAX_WAIT": 20}
 
@@ -206,6 +208,20 @@ def ada(transactional_db: None) -> User:
     return User.objects.create_superuser("ada")
 
 
+def run(scenario: Coroutine[Any, Any, T]) -> T:
+    """On an event loop of its own; the thread for sync code leaves no connection to the test's database behind."""
+
+    async def tidily() -> T:
+        try:
+            return await scenario
+        finally:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), 20)
+            await sync_to_async(connections.close_all)()
+
+    return asyncio.run(tidily())
+
+
 async def client_of(user: User) -> AsyncClient:
     client = AsyncClient()
     await client.aforce_login(user)
@@ -243,7 +259,7 @@ def test_many_streams_under_asgi_share_one_thread(ada: User) -> None:
         await sync_to_async(execution.cancel)("enough")
         return await asyncio.wait_for(asyncio.gather(*readers), 20), more
 
-    streams, more = asyncio.run(scenario())
+    streams, more = run(scenario())
 
     assert more <= 2
     assert all(stream[-1]["event"] == "end" for stream in streams)
@@ -268,7 +284,7 @@ def test_results_under_asgi_are_waited_for_without_threads(ada: User) -> None:
         await sync_to_async(execution.cancel)("enough")
         return await asyncio.wait_for(asyncio.gather(*waiting), 20)
 
-    assert {document["status"] for document in asyncio.run(scenario())} == {"cancelled"}
+    assert {document["status"] for document in run(scenario())} == {"cancelled"}
     assert not slots._taken[True]
 
 
@@ -285,6 +301,6 @@ def test_who_goes_away_gives_the_slot_back(ada: User) -> None:
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
 
-    asyncio.run(scenario())
+    run(scenario())
 
     assert not slots._taken[True]
