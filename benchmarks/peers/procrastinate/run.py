@@ -103,11 +103,11 @@ async def work(mode: str) -> None:
 MEASUREMENTS: dict[str, Measurement] = {
     "prepare": prepare,
     **common.measurements(Procrastinate),
-    "W4": cannot("A job cannot wait for a message."),
-    "W4-sleep": cannot("A job cannot sleep without keeping its place in the worker."),
-    "W5": cannot("A job cannot wait for others and has no result."),
-    "W6": cannot("A job cannot sleep without keeping its place in the worker."),
-    "recovery": cannot("Jobs of a dead worker stay as they are until a program of the user's looks for them."),
+    "W4": cannot("A task cannot wait for a message."),
+    "W4-sleep": cannot("A task cannot sleep without keeping its place in the worker."),
+    "W5": cannot("A task cannot wait for others and has no result."),
+    "W6": cannot("A task cannot sleep without keeping its place in the worker."),
+    "recovery": cannot("What a dead worker was doing stays as it is until a program of the user looks for it."),
 }
 
 if __name__ == "__main__":
