@@ -38,7 +38,6 @@ class Server:
             cwd=ROOT,
             env=os.environ | {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "testproject.settings"},
         )
-        eventually(self.answers)
 
     def answers(self) -> bool:
         try:
@@ -62,9 +61,12 @@ def server(database_url: str) -> Iterator[Server]:
     client = Client()
     client.force_login(User.objects.create_superuser("ada"))
     found = Server(database_url, client.cookies["sessionid"].value)
-    yield found
-    found.process.terminate()
-    found.process.wait(20)
+    try:
+        eventually(found.answers)
+        yield found
+    finally:
+        found.process.terminate()
+        found.process.wait(20)
 
 
 def test_streams_and_results_wait_on_an_asgi_server(server: Server) -> None:
