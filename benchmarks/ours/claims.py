@@ -16,7 +16,7 @@ from benchmarks.ours.workers import workers
 from benchmarks.protocol import Measurement, Reading, Sizes, note, percentile
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Appetite
-from django_workflows.engine.database import dialect_of
+from django_workflows.engine.database import dialect_of, keep_plans
 
 SLOTS = 32
 SAMPLES, WARM_UP = 60, 20
@@ -149,6 +149,7 @@ def vacuum() -> None:
 
 def flatness(sizes: Sizes) -> Reading:
     """Claims of 32 rows from one of five priorities: first a thousand due rows alone, then among all the others."""
+    keep_plans(connection.alias)  # as a worker does
     insert(FEW, "pending")
     vacuum()
     empty = measured()
