@@ -43,6 +43,9 @@ WITH held AS MATERIALIZED (
     INSERT INTO django_workflows_stepresult ({step_columns})
     SELECT r.* FROM r JOIN mine ON mine.id = r.execution_id
     {upsert}
+), read AS (
+    UPDATE django_workflows_signal g SET consumed_at = {now}
+    FROM mine WHERE g.execution_id = mine.id AND g.id {consumed}
 ), ended AS (
     UPDATE django_workflows_execution e SET
         status = mine.status, wake_at = NULL, awaiting = 0, requested = '',
@@ -69,13 +72,7 @@ def _is_plain(write: Write) -> bool:
     elif write.state is not None or write.had_crashes:
         return False
     return not (
-        write.unless_moved
-        or write.forgotten
-        or write.children
-        or write.events
-        or write.signals
-        or write.consumed
-        or write.cancelled
+        write.unless_moved or write.forgotten or write.children or write.events or write.signals or write.cancelled
     )
 
 
@@ -87,8 +84,10 @@ def store(
     table, rows = dialect.table(WRITE_COLUMNS, [_write_row(write) for write in writes])
     entries = [statements.step_row(write, entry) for write in writes for entry in write.entries.values()]
     steps, step_rows = dialect.table(statements.STEP_COLUMNS, entries)
+    consumed, consumed_ids = dialect.among([id for write in writes for id in write.consumed])
     text = STORE.format(
         among=among,
+        consumed=consumed,
         lock=dialect.lock,
         writes=table,
         write_columns=statements.names(WRITE_COLUMNS),
@@ -97,7 +96,7 @@ def store(
         upsert=statements.ON_STEP_CONFLICT,
         now=dialect.now(),
     )
-    cursor.execute(text, [*ids, *rows, *step_rows])
+    cursor.execute(text, [*ids, *rows, *step_rows, *consumed_ids])
     found = cursor.fetchall()
     locked = {row[0]: Locked(row[1], row[2], row[3], row[4]) for row in found}
     return locked, clock.parse_sql_time(found[0][5]) if found else None

@@ -29,10 +29,14 @@ ORPHANS_SECONDS = 5.0  # a worker looks this often for claims of its own that no
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where due executions of one colour may be: a queue and priority."""
+    """Where due executions may be: a queue and priority; of one colour (async, or not) or of both."""
 
     place: tuple[str, int]
-    is_async: bool
+    colours: tuple[bool, ...]
+
+    def limit(self, free: Mapping[bool, int]) -> int:
+        """How many may be claimed, whatever their colours turn out to be."""
+        return min(free[is_async] for is_async in self.colours)
 
 
 class Harvest:
@@ -62,7 +66,7 @@ class Harvest:
 
     def can_take(self, free: Mapping[bool, int]) -> bool:
         """Whether a place has something for which there is a slot: `free` says how many, for async or not."""
-        return any(free[source.is_async] > 0 for source in self._ready)
+        return any(source.limit(free) > 0 for source in self._ready)
 
     def plan(self, peek: Peek) -> None:
         """Note what was seen to be due."""
@@ -70,8 +74,10 @@ class Harvest:
         if ready and self._repertoire.is_time():
             self._repertoire.learn(ready)
             diet = self._repertoire.diet
-        colours = [is_async for is_async, served in ((False, diet.plain), (True, diet.asynchronous)) if served]
-        self._ready = [Source(place, is_async) for place in ready for is_async in colours]
+        colours = tuple(is_async for is_async, served in ((False, diet.plain), (True, diet.asynchronous)) if served)
+        # both at first, in one statement: a worker that is nearly idle is done with it
+        choices = [colours, *((colour,) for colour in colours)] if len(colours) > 1 else [colours]
+        self._ready = [Source(place, choice) for place in ready for choice in choices if choice]
         self._fruitful.clear()
 
     # taking
@@ -79,22 +85,36 @@ class Harvest:
     def take(self, free: dict[bool, int], begin: Callable[[list[Loaded]], None], learned: Callable[[], None]) -> None:
         """Take as much as there are slots for, the highest priority first, and have it begun at once."""
         for source in list(self._ready):
-            if (limit := free[source.is_async]) <= 0:
+            if source not in self._ready:
+                continue
+            if (limit := source.limit(free)) <= 0:
+                if len(source.colours) > 1:
+                    self._ready.remove(source)
                 continue
             taken = self._claim(source, limit)
-            free[source.is_async] -= len(taken)
-            if taken:
-                self._fruitful.add(source.place)
+            self._count(source, taken, free)
             if len(taken) < limit and self._exhaust(source):
                 learned()
+            elif len(source.colours) > 1 and source in self._ready:
+                self._ready.remove(source)
             if taken:
                 begin(self.load(taken))
+
+    def _count(self, source: Source, taken: list[Claimed], free: dict[bool, int]) -> None:
+        asynchronous = set(self._repertoire.diet.asynchronous) if True in source.colours else set()
+        for claimed in taken:
+            free[(claimed.workflow, claimed.version) in asynchronous] -= 1
+        if taken:
+            self._fruitful.add(source.place)
 
     def _exhaust(self, source: Source) -> bool:
         """Less was there than could be taken. When none was, what is due is new here: then whether it was learned; or
         it needs code that is not here, and steps back.
         """
-        self._ready.remove(source)
+        exhausted = set(source.colours)
+        self._ready = [
+            other for other in self._ready if other.place != source.place or not exhausted.intersection(other.colours)
+        ]
         if source.place in self._fruitful or any(other.place == source.place for other in self._ready):
             return False
         if self._repertoire.learn([source.place]):
@@ -104,7 +124,8 @@ class Harvest:
 
     def _claim(self, source: Source, limit: int) -> list[Claimed]:
         diet = self._repertoire.diet
-        appetite = Appetite(diet.asynchronous if source.is_async else diet.plain, limit)
+        served = {False: diet.plain, True: diet.asynchronous}
+        appetite = Appetite(tuple(pair for colour in source.colours for pair in served[colour]), limit)
 
         def ask(cursor: CursorWrapper) -> list[Claimed]:
             lease, worker = conf.lease(), self._worker

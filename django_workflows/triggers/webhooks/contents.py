@@ -101,7 +101,8 @@ class _ContentType:
 
     def __init__(self, header: str) -> None:
         message = Message()
-        message["content-type"] = header[:200]
+        header = header[:200].encode("ascii", "ignore").decode()  # the name of a type has nothing else
+        message["content-type"] = header
         self.name = message.get_content_type() if "/" in header else ""
         self.charset = str(message.get_param("charset") or "utf-8").lower()
 
