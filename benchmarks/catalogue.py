@@ -81,6 +81,20 @@ def idleness() -> tuple[Figure, ...]:
 
 TEN_DBOS = {"dbos": 10.0, "every peer": 5.0}
 
+
+def behind_servers() -> tuple[Figure, ...]:
+    """Of calls over HTTP, for each web server."""
+    return tuple(
+        figure
+        for server in ("gunicorn", "uvicorn")
+        for figure in (
+            Figure(name=f"{server}_rate", title=f"{server}, rate", unit="calls/s"),
+            delay(f"{server}_p50", f"{server}, p50"),
+            delay(f"{server}_p99", f"{server}, p99"),
+        )
+    )
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure(
         id="W1",
@@ -238,6 +252,18 @@ MEASURES: tuple[Measure, ...] = (
             delay("wanted", "dispatch to one wait or trigger, p99", must=20),
         ),
         sizes={"samples": 300, "waits": 10_000, "triggers": 1_000},
+    ),
+    Measure(
+        id="http-events",
+        title="`POST /events` without matches, 8 clients",
+        figures=behind_servers(),
+        sizes={"samples": 2_000, "clients": 8},
+    ),
+    Measure(
+        id="http-start",
+        title="`POST /workflows/{name}/start`, 8 clients",
+        figures=behind_servers(),
+        sizes={"samples": 2_000, "clients": 8},
     ),
     Measure(
         id="growth",

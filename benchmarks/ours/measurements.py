@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.management import call_command
 
-from benchmarks.ours import claims, crowds, events, growth, idle, latency, starting, throughput
+from benchmarks.ours import claims, crowds, events, growth, http, idle, latency, starting, throughput
 from benchmarks.protocol import Measurement, Reading, Sizes
 
 
@@ -23,4 +23,5 @@ MEASUREMENTS: dict[str, Measurement] = {
     **claims.MEASUREMENTS,
     **growth.MEASUREMENTS,
     **events.MEASUREMENTS,
+    **http.MEASUREMENTS,
 }
