@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection
 
@@ -47,18 +48,18 @@ def call(connection: HTTPConnection, calls: Calls) -> str:
 
 
 def main(calls: Calls) -> Called:
-    connection = HTTPConnection("127.0.0.1", calls.port, timeout=60)
-    refused = [call(connection, calls) for _ in range(calls.warm_up)]
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
-    milliseconds = []
-    began = ended = time.monotonic()
-    for _ in range(calls.count):
-        before = ended
-        refused.append(call(connection, calls))
-        ended = time.monotonic()
-        milliseconds.append((ended - before) * 1000)
+    with closing(HTTPConnection("127.0.0.1", calls.port, timeout=60)) as connection:
+        refused = [call(connection, calls) for _ in range(calls.warm_up)]
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+        milliseconds = []
+        began = ended = time.monotonic()
+        for _ in range(calls.count):
+            before = ended
+            refused.append(call(connection, calls))
+            ended = time.monotonic()
+            milliseconds.append((ended - before) * 1000)
     return Called(began=began, ended=ended, milliseconds=milliseconds, refused=next(filter(None, refused), ""))
 
 

@@ -43,7 +43,7 @@ def _measured(sizes: Sizes, path: str, body: Any, stored: Callable[[], int]) -> 
     for name, server in SERVERS.items():
         with serving(server) as ports:
             called = _called([replace(calls, port=ports[number % len(ports)]) for number in range(clients)])
-        figures |= {f"{name}_{figure}": value for figure, value in _figures(called).items()}
+        figures |= {f"{name}_{figure}": value for figure, value in figures_of(called).items()}
         refused = refused or next((one.refused for one in called if one.refused), "")
     if refused:
         return Reading(cannot=f"An answer was {refused}")
@@ -88,7 +88,8 @@ def _called(clients: Sequence[Calls]) -> list[Called]:
         return [Called(**json.loads(caller.communicate()[0])) for caller in callers]
 
 
-def _figures(called: Sequence[Called]) -> dict[str, float]:
+def figures_of(called: Sequence[Called]) -> dict[str, float]:
+    """Of all clients together, from the first call of any to the last answer of all."""
     milliseconds = [value for one in called for value in one.milliseconds]
     seconds = max(one.ended for one in called) - min(one.began for one in called)
     return {
