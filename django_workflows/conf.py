@@ -21,6 +21,27 @@ class Setting:
 
 _number = (int, float)
 
+# Keys whose values people are not shown; a project adds its own: `"REDACT": [*SECRET_KEYS, "iban"]`.
+SECRET_KEYS = (
+    "*password",
+    "*passwd",
+    "passphrase",
+    "*secret",
+    "*token",
+    "*api_key",
+    "*secret_key",
+    "*private_key",
+    "*access_key",
+    "*authorization",
+    "*cookie",
+    "*credentials",
+    "session_id",
+    "credit_card*",
+    "card_number",
+    "cvv",
+    "cvc",
+)
+
 DEFAULTS: dict[str, Setting] = {
     "DATABASE": Setting("default", (str,), None, "Alias of the database that holds the engine's tables."),
     "EAGER": Setting(False, (bool,), None, "Drive executions inside `start()`, in the caller's process."),
@@ -80,6 +101,13 @@ DEFAULTS: dict[str, Setting] = {
     ),
     "FEED_SETTLE": Setting(
         60.0, _number, 0, "Seconds after which the feed takes it that what happened at a moment has been committed."
+    ),
+    "REDACT": Setting(
+        list(SECRET_KEYS),
+        (list, tuple),
+        None,
+        "Keys whose values are neither shown nor logged, only stored: names, with * for any characters. Case, hyphens "
+        "and underscores do not count. `[]` shows everything.",
     ),
 }
 
@@ -259,3 +287,8 @@ def feed_settle() -> float:
 def public_url() -> str:
     """Where the HTTP API is mounted, as others reach it."""
     return str(get("PUBLIC_URL"))
+
+
+def redact() -> tuple[str, ...]:
+    """Names and globs of the keys whose values are neither shown nor logged."""
+    return tuple(get("REDACT"))

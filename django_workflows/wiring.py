@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.apps import AppConfig
@@ -11,6 +12,7 @@ from django_workflows import checks as checks  # registered by being imported
 from django_workflows import client, conf, inspection, operations, services
 from django_workflows.authoring.doors import doors as authoring
 from django_workflows.authoring.registry import registry
+from django_workflows.codec.redaction import RedactingFilter
 from django_workflows.definitions import stored
 from django_workflows.engine import announcing
 from django_workflows.engine.eager import EagerDriver
@@ -25,6 +27,7 @@ def open_doors(app: AppConfig) -> None:
     models.operations = operations.door
     models.inspection = inspection.door
     announcing.doors.driver = EagerDriver(services.dispatch)
+    logging.getLogger("django_workflows").addFilter(RedactingFilter())
     post_migrate.connect(publish_workflows, sender=app, dispatch_uid="django_workflows.publish")
 
 

@@ -20,7 +20,15 @@ from django.db.backends.sqlite3.base import DatabaseWrapper
 
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
 from django_workflows.authoring.registry import Registry, registry
-from django_workflows.checks import check_database, check_names, check_server, check_settings, databases, names
+from django_workflows.checks import (
+    check_database,
+    check_names,
+    check_redaction,
+    check_server,
+    check_settings,
+    databases,
+    names,
+)
 
 GOOD = {
     "transaction_mode": "IMMEDIATE",
@@ -48,6 +56,16 @@ def test_the_test_project_has_nothing_to_complain_of() -> None:
 
 
 # the settings
+
+
+def test_showing_everything_is_told_before_deploying(settings: Any) -> None:
+    assert check_redaction() == []
+
+    settings.WORKFLOWS = {"REDACT": []}
+    assert ids(check_redaction()) == ["W017"]
+
+    settings.WORKFLOWS = {"REDACT": None}
+    assert check_redaction() == [], "the other check has told"
 
 
 @pytest.mark.parametrize("value", [[], None, "THREADS", 1])
@@ -96,6 +114,13 @@ def test_a_broken_setting_does_not_break_the_command_that_tells_it(tmp_path: Pat
         ({"DEFAULT_RETRY": {"attempts": 3}}, ["E004"]),
         ({"DEFAULT_RETRY": {"initial_interval": "soon"}}, ["E004"]),
         ({"DEFAULT_RETRY": {"max_attempts": "3"}}, ["E004"]),
+        ({"REDACT": ["iban", "*_code"]}, []),
+        ({"REDACT": ()}, []),
+        ({"REDACT": "password"}, ["E002"]),
+        ({"REDACT": None}, ["E002"]),
+        ({"REDACT": ["iban", 7]}, ["E003"]),
+        ({"REDACT": ["iban", ""]}, ["E003"]),
+        ({"REDACT": ["*"]}, ["E003"]),
         ({"THREAD": 8, "LEASE": "x"}, ["W001", "E002"]),
     ],
 )

@@ -89,11 +89,11 @@ def may_control(request: HttpRequest, execution: Execution | None = None) -> boo
     return operations.may(request.user, "pause", execution)
 
 
-def payload_field(model: type[Model], name: str) -> Callable[[Any], str]:
-    """A payload as a read-only field of an admin page."""
+def payload_field(model: type[Model], name: str, *, as_written: bool = False) -> Callable[[Any], str]:
+    """A payload as a read-only field of an admin page; `as_written` where it is configuration, which names secrets."""
 
     def display(row: Any) -> str:
-        return as_html(getattr(row, name))
+        return as_html(getattr(row, name), as_written=as_written)
 
     display.short_description = model._meta.get_field(name).verbose_name  # type: ignore[attr-defined,union-attr]  # the admin's way to name a column
     display.__name__ = name

@@ -15,6 +15,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_workflows import codec
 from django_workflows.admin.base import may_see_payloads
 from django_workflows.admin.rendering import error_line, took
 from django_workflows.inspection import id_range, queues
@@ -52,7 +53,7 @@ class ExecutionList(ChangeList):
 
 def _ending(row: Execution, *, reveal: bool) -> str:
     """What went wrong, or why it was cancelled."""
-    reason = row.reason if reveal and row.status == Status.CANCELLED else ""
+    reason = codec.redact_text(row.reason) if reveal and row.status == Status.CANCELLED else ""
     return error_line(row.error, reveal=reveal) or reason
 
 

@@ -96,7 +96,7 @@ class WorkflowAdmin(EngineAdmin):
         "queue",
         "timeout",
         "on_error",
-        payload_field(Workflow, "retry"),
+        payload_field(Workflow, "retry", as_written=True),
         "executions",
         "created_at",
         "updated_at",

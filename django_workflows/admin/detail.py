@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from django_workflows import clock, conf
+from django_workflows import clock, codec, conf
 from django_workflows.admin.base import may_control, may_see_payloads
 from django_workflows.admin.rendering import (
     Shown,
@@ -71,7 +71,7 @@ def context(request: HttpRequest, execution: Execution, signal_form: SignalForm 
         "why": why_waiting(execution, reveal=reveal),
         "reveal": reveal,
         "facts": list(_facts(execution)),
-        "reason": execution.reason if reveal else "",
+        "reason": codec.redact_text(execution.reason) if reveal else "",
         "error": error_line(execution.error, reveal=reveal),
         "traceback": traceback_of(execution.error) if reveal else "",
         "payloads": list(_payloads(execution)) if reveal else [],

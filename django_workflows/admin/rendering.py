@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
+from django_workflows import codec
 from django_workflows.expressions.durations import format_duration
 from django_workflows.models.fields import Undecodable
 
@@ -41,29 +42,29 @@ def badge(status: str, label: str) -> SafeString:
     return format_html('<span class="workflows-badge workflows-{}">{}</span>', status, label)
 
 
-def shown(label: str, value: Any, limit: int = MOST_CHARACTERS) -> Shown:
-    """A payload as read from its column."""
+def shown(label: str, value: Any, limit: int = MOST_CHARACTERS, *, as_written: bool = False) -> Shown:
+    """A payload as read from its column; `as_written` with what `REDACT` would hide."""
     if isinstance(value, Undecodable):
-        return Shown(label=label, text=str(value)[:limit], damaged=True, cut=len(value) > limit)
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+        return Shown(label=label, text=codec.redact_text(value)[:limit], damaged=True, cut=len(value) > limit)
+    text = json.dumps(value if as_written else codec.redact(value), indent=2, ensure_ascii=False, default=str)
     return Shown(label=label, text=text[:limit], cut=len(text) > limit)
 
 
 def shown_text(label: str, text: str, limit: int) -> Shown:
     """A payload of which only the first `limit` characters and one more were read."""
     if len(text) > limit:
-        return Shown(label=label, text=text[:limit], cut=True)
+        return Shown(label=label, text=codec.redact_text(text)[:limit], cut=True)
     try:
         return shown(label, json.loads(text), limit * 4)
     except (ValueError, RecursionError):
-        return Shown(label=label, text=text, damaged=True)
+        return Shown(label=label, text=codec.redact_text(text), damaged=True)
 
 
-def as_html(value: Any) -> SafeString | str:
-    """A payload for a read-only field."""
+def as_html(value: Any, *, as_written: bool = False) -> SafeString | str:
+    """A payload for a read-only field; `as_written` as in `shown`."""
     if value is None:
         return "–"
-    text = shown("", value)
+    text = shown("", value, as_written=as_written)
     mark = (
         format_html('<p class="workflows-damaged">{}</p>', _("This is not the JSON it should be."))
         if text.damaged
@@ -74,6 +75,7 @@ def as_html(value: Any) -> SafeString | str:
 
 def error_line(error: Any, *, reveal: bool) -> str:
     """An error in one line; without `reveal` only its type, as the message may quote data."""
+    error = codec.redact(error)
     if error is None:
         return ""
     if not isinstance(error, Mapping):
@@ -87,7 +89,7 @@ def error_line(error: Any, *, reveal: bool) -> str:
 def traceback_of(error: Any) -> str:
     """The traceback of a stored exception, or nothing."""
     text = error.get("traceback") if isinstance(error, Mapping) else None
-    return text[:MOST_CHARACTERS] if isinstance(text, str) else ""
+    return codec.redact_text(text)[:MOST_CHARACTERS] if isinstance(text, str) else ""
 
 
 def took(start: datetime | None, end: datetime | None) -> str:

@@ -244,7 +244,7 @@ class TriggerAdmin(EngineAdmin):
         self.message_user(request, text, messages.SUCCESS)
 
 
-_config = payload_field(Trigger, "config")
+_config = payload_field(Trigger, "config", as_written=True)
 
 
 def _fired(execution: Execution) -> str:

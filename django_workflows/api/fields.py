@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from django_workflows import codec
 from django_workflows.api.openapi import schema_of
 from django_workflows.authoring.names import KEY_LENGTH, NAME_LENGTH, problem_with
 
@@ -106,6 +107,21 @@ class AnyJson(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> Any:
         return value
+
+
+@schema_of({})
+class Payload(AnyJson):
+    """A stored value, without what stands under a key that `REDACT` names."""
+
+    def to_representation(self, value: Any) -> Any:
+        return codec.redact(value)
+
+
+class Reason(serializers.CharField):
+    """Why something happened; it may quote an error, and that a value."""
+
+    def to_representation(self, value: Any) -> str:
+        return codec.redact_text(super().to_representation(value))
 
 
 @schema_of({"type": "object", "additionalProperties": {}})

@@ -24,7 +24,7 @@ from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
 from django_workflows.inspection.feed import InvalidCursor
 from django_workflows.inspection.timeline import InvalidPosition
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("django_workflows")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from django_workflows.api.methods import METHODS, Call, Method
 from django_workflows.api.problems import problem_of
 from django_workflows.authoring.names import KEY_LENGTH
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("django_workflows")
 
 PARSE_ERROR, INVALID_REQUEST, UNKNOWN_METHOD, INVALID_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
 CODES = {400: INVALID_PARAMS, 401: -32001, 403: -32003, 404: -32004, 409: -32009, 413: -32013, 503: -32053}

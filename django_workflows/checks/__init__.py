@@ -32,13 +32,14 @@
 | W014 | nothing limits how often the HTTP API is called (with `--deploy`) |
 | W015 | a limit of the HTTP API is so large that it is none (with `--deploy`) |
 | W016 | one-time links do not lead here over TLS (with `--deploy`) |
+| W017 | `REDACT` is empty, so passwords and tokens are shown and logged (with `--deploy`) |
 """
 
 from django_workflows.checks.api import check_api, check_open_api
 from django_workflows.checks.databases import check_database, check_server
 from django_workflows.checks.links import check_public_url
 from django_workflows.checks.names import check_names
-from django_workflows.checks.settings import check_settings
+from django_workflows.checks.settings import check_redaction, check_settings
 from django_workflows.checks.triggers import check_paths
 from django_workflows.checks.webhooks import (
     check_open_stored_webhooks,
@@ -56,6 +57,7 @@ __all__ = [
     "check_open_webhooks",
     "check_paths",
     "check_public_url",
+    "check_redaction",
     "check_server",
     "check_settings",
     "check_stored_webhooks",

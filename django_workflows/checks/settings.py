@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from django_workflows.authoring.names import problem_with
 from django_workflows.authoring.retry import default_retry
-from django_workflows.conf import DEFAULTS, Setting
+from django_workflows.conf import DEFAULTS, Setting, get
 from django_workflows.exceptions import WorkflowsError
 
 TAG = "workflows"
@@ -30,7 +30,21 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
                 id="django_workflows.E001",
             )
         ]
-    return [*_unknown(given), *_wrong(given), *_retry(given), *_time_zone()]
+    return [*_unknown(given), *_wrong(given), *_names(given), *_retry(given), *_time_zone()]
+
+
+@register(TAG, deploy=True)
+def check_redaction(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """Whether anything is hidden at all."""
+    if get("REDACT") or any(isinstance(message, Error) for message in check_settings()):
+        return []
+    return [
+        Warning(
+            "WORKFLOWS['REDACT'] is empty: passwords and tokens in inputs, outputs and errors are shown and logged.",
+            hint="Leave it out for the default, or name the keys to hide.",
+            id="django_workflows.W017",
+        )
+    ]
 
 
 def _unknown(given: Mapping[Any, Any]) -> Iterator[CheckMessage]:
@@ -54,6 +68,15 @@ def _wrong(given: Mapping[Any, Any]) -> Iterator[CheckMessage]:
             yield _error(name, f"is {value!r}; it must be at least {setting.minimum:g}", setting, "E003")
         elif isinstance(value, str) and (problem := problem_with(value)) is not None:
             yield _error(name, problem.removesuffix("."), setting, "E003")
+
+
+def _names(given: Mapping[Any, Any]) -> Iterator[CheckMessage]:
+    """Without a valid list nothing would be hidden, or everything."""
+    names = given.get("REDACT", ())
+    for name in names if isinstance(names, list | tuple) else ():
+        if not isinstance(name, str) or not name.strip("*_- "):
+            problem = f"has the entry {name!r:.100}; each must be the name of a key, a text that is more than *"
+            yield _error("REDACT", problem, DEFAULTS["REDACT"], "E003")
 
 
 def _has_type(value: Any, setting: Setting) -> bool:

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_workflows.engine.wakeups import ANY_QUEUE, CHANNEL, WakeUp
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("django_workflows")
 
 # How long a silent connection is trusted to be alive.
 PROBE_SECONDS = 30.0

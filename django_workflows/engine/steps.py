@@ -12,6 +12,7 @@ from django_workflows import codec
 from django_workflows.authoring import commands
 from django_workflows.authoring.current import CurrentStep
 from django_workflows.authoring.retry import BrokenPredicate, Retry, default_retry
+from django_workflows.codec.redaction import redact_positional
 from django_workflows.engine.effects import Barrier, Deliver, Invoke, Outcome, Stop, TimerWait
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.turn import Turn
@@ -70,7 +71,8 @@ def _input_of(turn: Turn, command: commands.DoStep) -> str | None:
     if not command.args and not command.kwargs:
         return None
     try:
-        text = codec.encode([list(command.args), dict(command.kwargs)] if command.kwargs else list(command.args))
+        args = redact_positional(command.step.fn, command.args)
+        text = codec.encode([args, dict(command.kwargs)] if command.kwargs else args)
     except (ValueError, TypeError, RecursionError):
         return None
     return str(turn.without_secrets(text))

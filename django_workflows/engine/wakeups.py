@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import clock, conf
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("django_workflows")
 
 CHANNEL = "django_workflows"
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db.models import F, Max, Q, QuerySet
 
-from django_workflows import conf
+from django_workflows import codec, conf
 from django_workflows.exceptions import ExecutionNotFound, WorkflowsError
 from django_workflows.inspection import titles
 from django_workflows.models import OPEN_STEPS, Event, EventType, Execution, Signal, StepKind, StepResult, StepStatus
@@ -146,7 +146,13 @@ def _read(execution: Any, page: Page) -> list[HistoryItem]:
 
 def _item(position: Position, type: str, name: str, title: str, data: Mapping[str, Any], step_key: str = "") -> Found:
     item = HistoryItem(
-        time=position.time, type=type, name=name, title=title, data=data, step_key=step_key, position=str(position)
+        time=position.time,
+        type=type,
+        name=name,
+        title=title,
+        data=codec.redact(data),
+        step_key=step_key,
+        position=str(position),
     )
     return position, item
 

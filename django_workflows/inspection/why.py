@@ -12,6 +12,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_workflows import codec
 from django_workflows.authoring.registry import registry
 from django_workflows.authoring.retry import default_retry
 from django_workflows.exceptions import WorkflowsError
@@ -50,7 +51,7 @@ def explain(execution: Execution, around: Surroundings) -> str:
         return _requested(execution)
     match execution.status:
         case Status.PAUSED:
-            reason = execution.reason if around.reveal else ""
+            reason = codec.redact_text(execution.reason) if around.reveal else ""
             return _("paused: %(reason)s") % {"reason": reason} if reason else _("paused")
         case Status.RUNNING:
             return _running(execution, around)

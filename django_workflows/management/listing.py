@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from django_workflows import conf
+from django_workflows import codec, conf
 from django_workflows.inspection import why_waiting_many
 from django_workflows.management.output import Output
 from django_workflows.management.plain import execution_as_dict
@@ -80,12 +80,15 @@ def _row(execution: Execution, why: str) -> tuple[object, ...]:
         execution.workflow,
         execution.key,
         f"{created:%Y-%m-%d %H:%M:%S}",
-        why or error_in_words(execution.error) or (execution.reason if execution.status != Status.COMPLETED else ""),
+        why
+        or error_in_words(execution.error)
+        or (codec.redact_text(execution.reason) if execution.status != Status.COMPLETED else ""),
     )
 
 
 def error_in_words(error: Any) -> str:
     """An error as `type: message`; a damaged one as it is."""
+    error = codec.redact(error)
     if error is None:
         return ""
     return f"{error.get('type', '')}: {error.get('message', '')}" if isinstance(error, dict) else str(error)

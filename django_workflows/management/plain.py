@@ -1,4 +1,4 @@
-"""Rows as plain data, for `--json`: dates as ISO text, payloads as the JSON they are."""
+"""Rows as plain data, for `--json`: dates as ISO text, payloads as the JSON they are, without passwords."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from django_workflows import codec
 from django_workflows.models import Execution, Signal, StepResult
 
 _EXECUTION = (
@@ -70,7 +71,7 @@ def signal_as_dict(signal: Signal) -> dict[str, Any]:
 
 
 def _columns(row: Model, names: Iterable[str]) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in names}
+    return {name: codec.redact(getattr(row, name)) for name in names}
 
 
 def to_json(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_workflows import conf
+from django_workflows import codec, conf
 from django_workflows.expressions.durations import format_duration
 from django_workflows.inspection import find, history, why_waiting
 from django_workflows.management.listing import error_in_words
@@ -71,7 +71,7 @@ def _print_execution(execution: Execution, why: str, out: Output) -> None:
             ("Ended", _time(execution.completed_at)),
             ("Deadline", _time(execution.deadline)),
             ("Crashes", execution.crashes or ""),
-            ("Reason", execution.reason),
+            ("Reason", codec.redact_text(execution.reason)),
             ("Input", _payload(execution.input)),
             ("State", _payload(execution.state)),
             ("Output", _payload(execution.output)),
@@ -79,7 +79,7 @@ def _print_execution(execution: Execution, why: str, out: Output) -> None:
         ]
     )
     if isinstance(execution.error, dict) and execution.error.get("traceback"):
-        for line in str(execution.error["traceback"]).splitlines():
+        for line in codec.redact_text(str(execution.error["traceback"])).splitlines():
             out.line(
                 "    "
                 + "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
@@ -119,9 +119,10 @@ def _print_history(execution: Execution, out: Output) -> None:
 
 
 def _payload(value: Any) -> str:
-    return (
-        "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    )
+    value = codec.redact(value)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _time(moment: datetime | None) -> str:

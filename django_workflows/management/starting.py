@@ -84,7 +84,7 @@ def _wait(execution: Execution, timeout: float | None, out: Output) -> None:
     try:
         result = execution.result(timeout)
     except (ExecutionFailed, ResultTimeout) as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(codec.redact_text(str(error))) from None
     except KeyboardInterrupt:
         raise CommandError(f"Stopped waiting; {execution} goes on.", returncode=130) from None
-    out.line(to_json(json.loads(codec.encode(result, max_bytes=1 << 40, max_depth=1 << 20))))
+    out.line(to_json(codec.redact(json.loads(codec.encode(result, max_bytes=1 << 40, max_depth=1 << 20)))))

@@ -14,7 +14,7 @@ from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from django_workflows import clock, conf, inspection
+from django_workflows import clock, codec, conf, inspection
 from django_workflows.api import fields, paging
 from django_workflows.api.access import VIEW, Access
 from django_workflows.api.problems import invalid
@@ -122,7 +122,8 @@ def _search(rows: QuerySet[Execution], query: Mapping[str, Any], limit: int) -> 
     looked_at = list(rows.values_list("created_at", "id")[:SEARCHED])
     text = Cast("error", CharField())  # the column encodes what it is compared with as JSON
     within = Execution.objects.using(rows.db).filter(pk__in=[id for _, id in looked_at])
-    hits = set(within.alias(_error=text).filter(_error__icontains=query["error"]).values_list("pk", flat=True))
+    candidates = within.alias(_error=text).filter(_error__icontains=query["error"]).only("pk", "error")
+    hits = {row.pk for row in candidates if _shows(row.error, query["error"])}
     ids: list[UUID] = []
     end = None
     for created_at, id in looked_at:
@@ -136,6 +137,11 @@ def _search(rows: QuerySet[Execution], query: Mapping[str, Any], limit: int) -> 
     found = {row.id: row for row in within.filter(pk__in=ids).defer("input", "output", "state")}
     results = shapes.summaries([found[id] for id in ids if id in found], reveal=True)
     return paging.Page(results=results, cursor=None if end is None else paging.to_cursor(*end))
+
+
+def _shows(error: Any, text: str) -> bool:
+    """Whether the text is there for all to see: a search must not find out what is hidden."""
+    return text.casefold() in codec.encode(codec.redact(error)).casefold()
 
 
 def get_execution(access: Access, id: object) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from django_workflows import codec
 from django_workflows.api import fields
 from django_workflows.inspection.titles import error_type
 
@@ -39,7 +40,7 @@ def error_document(error: Any, *, reveal: bool) -> Any:
         return None
     if not reveal:
         return {"type": error_type(error)}
-    return dict(error) if isinstance(error, Mapping) else {"type": "", "message": str(error)}
+    return codec.redact(dict(error) if isinstance(error, Mapping) else {"type": "", "message": str(error)})
 
 
 class ErrorField(fields.AnyJson):

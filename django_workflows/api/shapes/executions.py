@@ -81,7 +81,7 @@ class ExecutionSummary(Shape):
     completed_at = serializers.DateTimeField(allow_null=True)
     allowed = Allowed(source="allowed_verbs", help_text="The verbs that apply now.")
     error = ExecutionError(allow_null=True)
-    reason = serializers.CharField(required=False, help_text="Only with the permission view_payload.")
+    reason = fields.Reason(required=False, help_text="Only with the permission view_payload.")
 
 
 class ExecutionDocument(ExecutionSummary):
@@ -89,9 +89,9 @@ class ExecutionDocument(ExecutionSummary):
 
     hidden: ClassVar[tuple[str, ...]] = ("reason", "input", "output", "state")
 
-    input = fields.AnyJson(required=False)
-    output = fields.AnyJson(required=False)
-    state = fields.AnyJson(required=False, help_text="What the workflow publishes.")
+    input = fields.Payload(required=False)
+    output = fields.Payload(required=False)
+    state = fields.Payload(required=False, help_text="What the workflow publishes.")
 
 
 class ExecutionDetail(ExecutionDocument):
@@ -126,6 +126,6 @@ class ResultDocument(Shape):
     workflow = serializers.CharField()
     status = serializers.ChoiceField(choices=Status.values)
     finished = serializers.BooleanField()
-    output = fields.AnyJson(required=False, help_text="Only with the permission view_payload.")
+    output = fields.Payload(required=False, help_text="Only with the permission view_payload.")
     error = ExecutionError(allow_null=True)
-    reason = serializers.CharField(required=False, help_text="Only with the permission view_payload.")
+    reason = fields.Reason(required=False, help_text="Only with the permission view_payload.")

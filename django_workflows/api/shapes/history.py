@@ -47,8 +47,8 @@ class StepDocument(Shape):
     started_at = serializers.DateTimeField(allow_null=True)
     completed_at = serializers.DateTimeField(allow_null=True)
     error = ExecutionError(allow_null=True)
-    input = fields.AnyJson(required=False)
-    output = fields.AnyJson(required=False)
+    input = fields.Payload(required=False)
+    output = fields.Payload(required=False)
 
 
 StepPage = page_of(StepDocument, "StepPage")

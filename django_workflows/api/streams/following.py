@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.utils import translation
 
-from django_workflows import conf
+from django_workflows import codec, conf
 from django_workflows.api.shapes.history import history_document
 from django_workflows.inspection import HistoryItem, timeline
 from django_workflows.inspection.timeline import Position
@@ -62,7 +62,7 @@ class Follower:
             news = [*self._history()]
         status = {"status": row.status, "current_step": row.current_step}
         if self._reveal:
-            status["state"] = row.state
+            status["state"] = codec.redact(row.state)
         if status != self._status:
             self._status = status
             news.append(News(kind="execution", document={"id": str(self.id), **status}))

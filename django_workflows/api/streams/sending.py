@@ -16,7 +16,7 @@ from django_workflows import clock, conf
 from django_workflows.api.streams.following import Follower, News, Stamp, stamps
 from django_workflows.api.streams.hub import hub
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("django_workflows")
 
 HEARTBEAT = 15.0  # seconds; proxies give up on who says nothing for a minute
 COME_BACK = 1_000  # milliseconds after which a reader comes back

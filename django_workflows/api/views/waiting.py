@@ -150,7 +150,10 @@ def result_document(outcome: Outcome, *, reveal: bool) -> dict[str, Any]:
         "finished": outcome.is_final,
         "error": error_document(_decoded(outcome.error), reveal=reveal),
     }
-    return document | ({"output": _decoded(outcome.output), "reason": outcome.reason} if reveal else {})
+    if not reveal:
+        return document
+    output, reason = codec.redact(_decoded(outcome.output)), codec.redact_text(outcome.reason)
+    return document | {"output": output, "reason": reason}
 
 
 def _decoded(text: str | None) -> Any:

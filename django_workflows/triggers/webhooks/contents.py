@@ -15,6 +15,7 @@ from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.utils.translation import gettext as _
 
 from django_workflows import codec, conf
+from django_workflows.codec.redaction import is_secret
 from django_workflows.exceptions import PayloadError, PayloadTooLarge
 from django_workflows.triggers.webhooks.deliveries import Delivery, Refusal
 
@@ -83,7 +84,11 @@ def headers_of(delivery: Delivery, used: str = "") -> dict[str, str]:
     return {
         name: value
         for name, value in delivery.headers.items()
-        if name != used.lower() and not _SECRET.search(name) and not _OURS.fullmatch(name) and not _HOPS.fullmatch(name)
+        if name != used.lower()
+        and not _SECRET.search(name)
+        and not is_secret(name)
+        and not _OURS.fullmatch(name)
+        and not _HOPS.fullmatch(name)
     }
 
 

@@ -124,6 +124,13 @@ def test_no_secret_gets_into_the_input(hook: Hook, deliver: Sender) -> None:
     assert SECRET not in json.dumps(Execution.objects.get().input)
 
 
+def test_a_project_names_further_headers_that_stay_outside(hook: Hook, deliver: Sender, settings: Settings) -> None:
+    settings.WORKFLOWS = settings.WORKFLOWS | {"REDACT": ["x_tenant_pin"]}
+    hook("none")
+    deliver(BODY, {"X-Tenant-PIN": "4711", "X-GitHub-Event": "push"})
+    assert received()["headers"] == {"content-type": "application/json", "x-github-event": "push"}
+
+
 # what is refused
 
 
