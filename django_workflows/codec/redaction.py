@@ -33,21 +33,28 @@ _NOTHING = re.compile(r"(?:null|None)\b")
 _WORD = re.compile(r"""(?:(?:basic|bearer|digest|token)\s++)?[^\s,;&"'\\)\]}]++""", re.IGNORECASE)
 _STRUCTURE = re.compile(r"""(?<!\\)(?P<slashes>\\*+)(?P<quote>["'])|(?P<open>[\[{(])|[\]})]""")
 _QUOTES = {quote: re.compile(rf"(?<!\\)(\\*+){quote}") for quote in "\"'"}
+_PLAIN = re.compile(r"[^*?\[\]]+(?![^\[]*\])")  # what a glob has outside of its brackets
 _SEPARATORS = str.maketrans("", "", "_- ")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
     """Which keys are secret. Case, hyphens and underscores do not count: `apiKey` and `API-KEY` are `api_key`."""
 
     words: frozenset[str]
     globs: re.Pattern[str] | None
+    marks: tuple[str, ...]  # of which a text that has a secret key has one
 
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, str):
             return False
         word = _simple(key)
         return word in self.words or (self.globs is not None and self.globs.match(word) is not None)
+
+    def may_occur_in(self, text: str) -> bool:
+        """A quick look, as most texts have nothing to hide."""
+        simple = _simple(text)
+        return any(mark in simple for mark in self.marks)
 
 
 def redact(value: Any) -> Any:
@@ -130,7 +137,12 @@ def _compiled(patterns: tuple[str, ...]) -> Names:
     words = {_simple(pattern) for pattern in patterns}
     globs = sorted(word for word in words if set("*?[") & set(word))
     expression = "|".join(f"(?:{translate(glob)})" for glob in globs)
-    return Names(frozenset(words.difference(globs)), re.compile(expression) if globs else None)
+    marks = {max(_PLAIN.findall(word), key=len, default="") for word in words}
+    return Names(
+        words=frozenset(words.difference(globs)),
+        globs=re.compile(expression) if globs else None,
+        marks=tuple(sorted(marks)),
+    )
 
 
 def _simple(key: str) -> str:
@@ -138,6 +150,8 @@ def _simple(key: str) -> str:
 
 
 def _in_text(text: str, names: Names) -> str:
+    if not names.may_occur_in(text):
+        return text
     kept: list[str] = []
     at = 0
     for found in _KEY.finditer(text):

@@ -24,7 +24,7 @@ from uuid import UUID
 from django.db import connections
 from django.db.models import QuerySet
 
-from django_workflows import clock, conf
+from django_workflows import clock, codec, conf
 from django_workflows.exceptions import WorkflowsError
 from django_workflows.inspection.sources import FeedItem, Found, look
 from django_workflows.inspection.timeline import Position
@@ -121,7 +121,7 @@ def feed(cursor: Cursor | None = None, wanted: Wanted | None = None) -> FeedPage
             is_full = len(items) >= wanted.limit
             if is_full or (not is_settled and len(marks) >= UNSETTLED):
                 break
-            items.append(placed)
+            items.append(replace(placed, data=codec.redact(placed.data)))
             if not is_settled:
                 marks.add(mark)
         if is_settled:

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from django_workflows import codec, conf
+from django_workflows import conf
 from django_workflows.inspection import titles
 from django_workflows.inspection.instants import Instant
 from django_workflows.inspection.timeline import Position
@@ -69,11 +69,9 @@ def _after(rows: QuerySet[Any], time: str, rank: int, horizon: Position) -> Quer
     return rows.order_by(time, "id")[:SCANNED]
 
 
-def _item(
-    position: Position, type: str, name: str, title: str, data: Mapping[str, Any] | None = None, **more: Any
-) -> Found:
-    told, id = codec.redact(data or {}), f"{position.rank}-{position.id}"
-    return position, FeedItem(id=id, time=position.time, type=type, name=name, title=title, data=told, **more)
+def _item(position: Position, type: str, name: str, title: str, **more: Any) -> Found:
+    id = f"{position.rank}-{position.id}"
+    return position, FeedItem(id=id, time=position.time, type=type, name=name, title=title, **more)
 
 
 def _beginnings(horizon: Position) -> Iterator[Found]:

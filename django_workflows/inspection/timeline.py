@@ -7,7 +7,7 @@ five sources are read in slices, so that a page of a long history costs no more 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -141,7 +141,7 @@ def _read(execution: Any, page: Page) -> list[HistoryItem]:
     sources = (_own, _events, _signals, _beginnings, _outcomes)
     found = sorted((found for source in sources for found in source(id, page)), key=lambda found: found[0])
     chosen = found[-page.limit :] if page.newest else found[: page.limit]
-    return [item for _, item in chosen] if page.limit > 0 else []
+    return [replace(item, data=codec.redact(item.data)) for _, item in chosen] if page.limit > 0 else []
 
 
 def _item(position: Position, type: str, name: str, title: str, data: Mapping[str, Any], step_key: str = "") -> Found:
@@ -150,7 +150,7 @@ def _item(position: Position, type: str, name: str, title: str, data: Mapping[st
         type=type,
         name=name,
         title=title,
-        data=codec.redact(data),
+        data=data,
         step_key=step_key,
         position=str(position),
     )
