@@ -150,15 +150,19 @@ class Turn(Outbox):
         """Record the outcome of an entry."""
         with self.changed:
             final = msgspec.structs.replace(
-                entry, status=status, seq=self.journal.next_seq(), completed_at=self.now(), **values
+                entry, status=status, seq=self.journal.next_seq(), completed_at=self._end_of(entry), **values
             )
             return self.record(final)
+
+    def _end_of(self, entry: Entry) -> datetime:
+        """The present; never before its beginning, as the estimate of the clock may have been corrected meanwhile."""
+        return max(self.now(), entry.started_at or entry.created_at)
 
     def skip(self, entry: Entry) -> None:
         """Close an open entry that nobody waits for any more, whoever has recorded it."""
         with self.changed:
             seq = self.journal.next_seq()
-            self._record(msgspec.structs.replace(entry, status="skipped", seq=seq, completed_at=self.now()))
+            self._record(msgspec.structs.replace(entry, status="skipped", seq=seq, completed_at=self._end_of(entry)))
         self.committer.note(self)
 
     def final_entry(self, entry: Entry, text: str | None) -> Entry:
@@ -171,7 +175,7 @@ class Turn(Outbox):
                 output=text,
                 error=None,
                 deadline=None,
-                completed_at=self.now(),
+                completed_at=self._end_of(entry),
             )
 
     def settle_unless_moved(self, entry: Entry, status: str, wait: MessageWait) -> Entry | None:
@@ -182,7 +186,7 @@ class Turn(Outbox):
                 return None
             if not self._write.unless_moved:
                 self._write.seen_inbox = self.seen_inbox
-            final = msgspec.structs.replace(entry, status=status, seq=self.journal.next_seq(), completed_at=self.now())
+            final = msgspec.structs.replace(entry, status=status, seq=self.journal.next_seq(), completed_at=self._end_of(entry))
             self._write.unless_moved[final.id] = final
         self.committer.note(self)
         return final

@@ -107,3 +107,10 @@ def test_what_an_iteration_did_not_ask_for_is_a_mismatch(turn: Turn) -> None:
     journal.visit("1#1.1", "step", "a")
     with pytest.raises(NonDeterminism):
         journal.check_nothing_left("1#1.")
+
+
+def test_a_step_never_ends_before_it_began_when_the_clock_is_corrected_meanwhile(turn: Turn) -> None:
+    """A look whose answer came quicker corrects the estimate backwards."""
+    entry = turn.new_entry("1", "step", "a", started_at=turn.now())
+    turn.clock.sync(NOW - timedelta(seconds=1), monotonic())
+    assert turn.settle(entry, "succeeded").completed_at == entry.started_at
