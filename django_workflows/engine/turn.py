@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -186,7 +187,9 @@ class Turn(Outbox):
                 return None
             if not self._write.unless_moved:
                 self._write.seen_inbox = self.seen_inbox
-            final = msgspec.structs.replace(entry, status=status, seq=self.journal.next_seq(), completed_at=self._end_of(entry))
+            final = msgspec.structs.replace(
+                entry, status=status, seq=self.journal.next_seq(), completed_at=self._end_of(entry)
+            )
             self._write.unless_moved[final.id] = final
         self.committer.note(self)
         return final
