@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
@@ -23,6 +24,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 @csrf_exempt
+@login_not_required
 @never_cache
 @sensitive_variables("secret")
 def answer(request: HttpRequest, secret: str) -> HttpResponse:

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_workflows import __version__
+from django_workflows.api import outside
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import INSTALLED, postprocess
 from django_workflows.api.problems import Problem, Refused
@@ -96,4 +97,5 @@ def description(mount: str, language: str) -> dict[str, Any]:
     with _lock, patched_settings(settings):
         generator: Callable[..., Any] = SchemaGenerator
         found: dict[str, Any] = generator(urlconf="django_workflows.urls").get_schema(request=None, public=True)
+    found["paths"] |= outside.paths(mount)
     return postprocess(found)

@@ -13,6 +13,7 @@ from django_workflows import __version__
 from django_workflows.api import fields
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import INSTALLED, describe
+from django_workflows.api.outside import OUTSIDE
 from django_workflows.api.shapes.common import Shape
 
 
@@ -50,7 +51,8 @@ class Root(ApiView):
             "routes": [
                 {"path": f"{base}{path}", "methods": _methods(view), "what": (view.__doc__ or "").splitlines()[0]}
                 for path, view in self.routes
-            ],
+            ]
+            + [{"path": f"{base}{path}", "methods": ["POST"], "what": f"{what}."} for path, what in OUTSIDE],
         }
         return Response(document)
 
