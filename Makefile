@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Two for each core: half of the time goes by waiting for workers of their own.
-PYTEST := $(BIN)/python -m pytest -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --dist worksteal $(ARGS)
+# "auto" would count physical cores, which is one on many a machine of two.
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

@@ -129,6 +129,7 @@ class WorkerProcess:
             if self._orders in readable:
                 os.read(self._orders, 1)
                 self.pump.stop(self.options.grace)
+                logger.debug("draining   worker %d begins nothing more", os.getpid())
             if self._lifeline in readable:
                 break
         if not self._ended.is_set():

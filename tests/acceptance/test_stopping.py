@@ -36,11 +36,11 @@ def test_sigterm_lets_the_step_in_flight_end_and_starts_no_other(
     runworkflows: Commands, reach: Reach, ledger: Ledger, workflow: Any, ask: Any
 ) -> None:
     """The parent alone is asked, or the whole group, as service managers and terminals do: they drain all the same."""
-    command = runworkflows.up(LEASE=60)
+    command = runworkflows.up("-v", "3", LEASE=60)
     execution = workflow.start("line", gated=1)
     eventually(lambda: ledger.was_reached("line-1"))
     ask(command)
-    eventually(lambda: "stopping" in command.text)
+    eventually(lambda: "draining" in command.text)
     late = workflow.start("late")
     ledger.open("line-1")
 
@@ -66,13 +66,13 @@ def test_sigterm_lets_the_step_in_flight_end_and_starts_no_other(
 def test_children_drain_when_only_the_parent_is_asked(runworkflows: Commands, reach: Reach, ledger: Ledger) -> None:
     """CRS-10: with several worker processes, none is orphaned."""
     count = 1 if connection.vendor == "sqlite" else 3
-    command = runworkflows.up("--processes", str(count), "--threads", "1", workers=count)
+    command = runworkflows.up("-v", "3", "--processes", str(count), "--threads", "1", workers=count)
     executions = [sample_line.start(f"line-{number}", gated=0) for number in range(count)]
     eventually(lambda: all(ledger.was_reached(f"line-{number}-0") for number in range(count)))
     processes = command.children
     assert len(processes) == count + 1
     command.send(signal.SIGTERM)
-    eventually(lambda: "stopping" in command.text)
+    eventually(lambda: command.text.count("draining") == count)
     for number in range(count):
         ledger.open(f"line-{number}-0")
     assert command.wait() == 0
