@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any
 
 from django_workflows.engine.lines import task_factory
@@ -19,11 +20,16 @@ class LoopThread:
         self, pool: Pool, helpers: Helpers, committer: Committer, on_exit: Callable[[BaseException], None]
     ) -> None:
         self._pool, self._helpers, self._committer, self._on_exit = pool, helpers, committer, on_exit
-        self.loop = asyncio.new_event_loop()
-        self.loop.set_task_factory(task_factory)
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="workflows-loop", daemon=True)
         self._started = False
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Made when the first `async def` workflow comes: many workers never have one."""
+        loop = asyncio.new_event_loop()
+        loop.set_task_factory(task_factory)
+        return loop
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
