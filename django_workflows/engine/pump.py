@@ -88,9 +88,9 @@ class Pump:
 
     # from any thread
 
-    def wake_up(self, queue: str) -> None:
-        """There may be work in this queue."""
-        if self.lookout.wake_up(queue):
+    def wake_up(self, queue: str, priority: int | None = None) -> None:
+        """There may be work in this queue; there is where a priority is named."""
+        if self.lookout.wake_up(queue, priority):
             self._intake.ring()
 
     def stop(self, grace: float, *, crashed: bool = False) -> None:
@@ -220,7 +220,10 @@ class Pump:
             return
         if (self._harvest.is_empty and now < self.lookout.look_at) or now < self._claim_at(free):
             return
-        if self._harvest.is_empty or now >= self.lookout.peek_at:
+        told = self.lookout.take_told()
+        if told and self._harvest.is_empty:
+            self._harvest.expect(told)
+        elif self._harvest.is_empty or now >= self.lookout.peek_at:
             self._peek()
         self._harvest.take(free, self._begin, lambda: self.wake_up(""))
 
@@ -244,6 +247,7 @@ class Pump:
             if chore(self.alias, peek):
                 self.wake_up("")
                 self.lookout.did_chores(moment)
+                self._idle_since = None  # what it has woken is not due in what was seen
 
     def _ask(self, cursor: CursorWrapper) -> tuple[float, Peek]:
         dialect = dialect_of(connections[self.alias])
@@ -268,11 +272,18 @@ class Pump:
         if self._stop_by is not None:
             moments.append(self._stop_by if self._held else 0.0)
             return min(moments)
-        free = self._free()
-        moments.append(self.lookout.look_at if any(free.values()) else self.lookout.chores_at)
-        if self._harvest.can_take(free):
-            moments.append(self._claim_at(free))
+        moments.append(self._next_claim_at(self._free()))
         return min(moments)
+
+    def _next_claim_at(self, free: dict[bool, int]) -> float:
+        """When `_claim` has something to do."""
+        if not any(free.values()):
+            return self.lookout.chores_at
+        if self._harvest.is_empty:
+            look_at = self.lookout.look_at
+        else:
+            look_at = 0.0 if self._harvest.can_take(free) else self.lookout.peek_at
+        return max(look_at, self._claim_at(free))
 
     # outages, the end
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from django_workflows.clock import monotonic
+from django_workflows.engine import pump
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.keeper import Keeper
 from django_workflows.engine.pump import IDLE_SECONDS, Pump
@@ -43,10 +44,22 @@ class Looks:
 def test_the_last_look_comes_after_the_idle_time() -> None:
     """What the keeper releases within that time is found."""
     looks = Looks()
-    pump = Pump(uuid4(), Diet(queues=(), plain=(("w", 1),), asynchronous=()), alias="default", reporter=looks)
-    pump.crew = looks
-    pump.run(until_idle=0.0)
+    worker = Pump(uuid4(), Diet(queues=(), plain=(("w", 1),), asynchronous=()), alias="default", reporter=looks)
+    worker.crew = looks
+    worker.run(until_idle=0.0)
     assert looks.at[-1] - looks.at[0] >= IDLE_SECONDS
+
+
+@pytest.mark.django_db
+def test_a_drain_goes_on_after_a_chore_that_moved_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the look was: an event that was delivered then has woken somebody."""
+    monkeypatch.setattr(pump, "IDLE_SECONDS", 0.0)
+    moves, looks = iter([True]), Looks()
+    diet = Diet(queues=(), plain=(("w", 1),), asynchronous=())
+    worker = Pump(uuid4(), diet, alias="default", reporter=looks, chores=[lambda alias, peek: next(moves, False)])
+    worker.crew = looks
+    worker.run(until_idle=0.0)
+    assert len(looks.at) == 2
 
 
 @pytest.fixture
