@@ -161,6 +161,19 @@ def test_a_worker_that_dies_in_an_outage_has_a_successor_that_waits(
 
 
 @on_postgres
+def test_workers_may_be_started_before_their_database(server: Server, runworkflows: Commands, reach: Reach) -> None:
+    """DBF-06: nobody has to start them in the right order, or again."""
+    execution = sample_child.start(1)
+    server.stop()
+    command = runworkflows()
+    eventually(lambda: AWAY in command.text, or_tell=lambda: command.text)
+    server.start()
+    reach(execution)
+    assert command.text.count(AWAY) == 1
+    assert "Traceback" not in command.text
+
+
+@on_postgres
 def test_a_worker_can_be_stopped_while_the_database_is_away(
     server: Server, runworkflows: Commands, reach: Reach, ledger: Ledger
 ) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
 
 from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import monotonic
 from django_workflows.engine.supervisor import Supervisor
 from django_workflows.engine.worker import WorkerOptions
+from django_workflows.management import preflight
 from django_workflows.management.reloading import RELOAD_STATUS, Reloader, run_reloading
-from django_workflows.services import CHORES, publish
+from django_workflows.services import CHORES
 
 DRAIN_SECONDS = 5.0
 PROGRESS_SECONDS = 0.5
@@ -47,7 +47,8 @@ class Command(BaseCommand):
         worker_options = _worker_options(options)
         processes = options["processes"] or conf.processes()
         self._refuse_too_many(processes)
-        _preflight()
+        if not preflight.passes(conf.database(), only_missing=RELOAD_ENV not in os.environ):
+            raise CommandError("runworkflows did not start; see above.")
         if options["verbosity"]:
             self._print_banner(worker_options, processes)
         progress = Progress(self.stdout, live=options["drain"] and sys.stdout.isatty())
@@ -100,38 +101,6 @@ def _worker_options(options: dict[str, Any]) -> WorkerOptions:
         until_idle=DRAIN_SECONDS if options["drain"] else None,
         chores=CHORES,
     )
-
-
-def _preflight() -> None:
-    """In a process of its own, because this one must not open a connection: the tables fit, the workflows are rows."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            status = _check_database()
-        except Exception as error:
-            sys.stderr.write(f"The database cannot be used: {error}\n")
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-        raise CommandError("runworkflows did not start; see above.")
-
-
-def _check_database() -> int:
-    alias = conf.database()
-    executor = MigrationExecutor(connections[alias])
-    targets = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "django_workflows"]
-    if executor.migration_plan(targets):
-        sys.stderr.write(f"The tables of django_workflows in {alias!r} are not up to date: run `manage.py migrate`.\n")
-        return 1
-    applied = {name for app, name in executor.loader.applied_migrations if app == "django_workflows"}
-    known = {name for app, name in executor.loader.disk_migrations if app == "django_workflows"}
-    if unknown := applied - known:
-        sys.stderr.write(f"The tables are newer than this code: unknown migration(s) {', '.join(sorted(unknown))}.\n")
-        return 1
-    publish(alias, only_missing=RELOAD_ENV not in os.environ)
-    return 0
 
 
 def _log_to(stream: Any, level: int) -> None:
