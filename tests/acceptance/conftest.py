@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from django_workflows.models import Execution
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.processes import PATIENCE, Commands, eventually, fresh
 from tests.sample.ledger import Ledger
 
@@ -19,11 +20,18 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
 @pytest.fixture
-def runworkflows(database_url: str, tmp_path: Path) -> Iterator[Commands]:
+def runworkflows(database_url: str, tmp_path: Path, nursery: Nursery) -> Iterator[Commands]:
     if sys.platform != "linux":
         pytest.skip("finds the processes in /proc")
-    commands = Commands(database_url, tmp_path)
+    commands = Commands(database_url, tmp_path, nursery)
     yield commands
     commands.close()
     sys.stdout.write(commands.text)  # pytest shows it when the test has failed

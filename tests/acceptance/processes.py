@@ -1,4 +1,8 @@
-"""Real `runworkflows` processes: started, watched, stopped and killed."""
+"""Real `runworkflows` processes: started, watched, stopped and killed.
+
+Most are forked by a nursery; what is about the command line, or differs in what is read while modules are loaded, is a
+process of its own from its first instruction (`Commands.typed`).
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from django_workflows.models import Execution, Worker
+from tests.acceptance.nursery import ROOT, Born, Nursery
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 40.0
-LOOK_SECONDS = 0.01
+PATIENCE = 60.0
+LOOK_SECONDS = 0.02
+
+Process = subprocess.Popen[str] | Born
 
 T = TypeVar("T")
 
@@ -26,21 +32,28 @@ T = TypeVar("T")
 class Command:
     """One `manage.py runworkflows` in a process group of its own, with what it has said."""
 
-    def __init__(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], nursery: Nursery | None = None
+    ) -> None:
+        """`environment`: what differs from this process'."""
         self.lines: list[str] = []
-        self.environment = environment
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "runworkflows", *arguments],
+        self.environment = {**os.environ, **environment}
+        command = ["runworkflows", *arguments]
+        self.process: Process = self._type(command) if nursery is None else nursery.start(command, environment)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _type(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *command],
             cwd=ROOT,
-            env=environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -55,23 +68,33 @@ class Command:
 
     @property
     def children(self) -> list[int]:
-        """The process ids of the workers and of the keeper."""
+        """The process ids of the workers and of the keeper, those that live."""
         pid = self.process.pid
         try:
-            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        except FileNotFoundError:
+            listed = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
             return []
+        return [child for child in listed if is_alive(child)]
 
     @property
     def workers(self) -> list[int]:
-        """The process ids of the workers that serve already."""
-        children = self.children
-        return list(Worker.objects.filter(pid__in=children, stopped_at=None).values_list("pid", flat=True))
+        """The process ids of the workers that serve already, and live."""
+        return self._workers_among(self.children)
 
     @property
     def keeper(self) -> int:
         """The process id of the keeper, 0 while there is none. Only once all workers serve."""
-        return next(iter(set(self.children) - set(self.workers)), 0)
+        children = self.children
+        return next(iter(set(children) - set(self._workers_among(children))), 0)
+
+    def _workers_among(self, children: Sequence[int]) -> list[int]:
+        return list(Worker.objects.filter(pid__in=children, stopped_at=None).values_list("pid", flat=True))
+
+    def kill_a_worker(self) -> int:
+        """Kill one that serves, as soon as there is one; its process id. It may have ended by itself meanwhile."""
+        victim = eventually(lambda: self.workers, or_tell=lambda: self.text)[0]
+        kill(victim)
+        return victim
 
     def wait_until_up(self, workers: int = 1) -> Command:
         eventually(lambda: len(self.workers) >= workers, or_tell=lambda: self.text)
@@ -80,8 +103,8 @@ class Command:
     # ends
 
     def send(self, number: signal.Signals) -> None:
-        """A signal for the command's first process alone."""
-        os.kill(self.process.pid, number)
+        """A signal for the command's first process alone, if it is still there."""
+        kill(self.process.pid, number)
 
     def send_to_all(self, number: signal.Signals) -> None:
         """A signal for the whole group, as a service manager sends it."""
@@ -113,9 +136,10 @@ class Command:
 class Commands:
     """Starts commands on the test's database, and ends them all at the end."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, nursery: Nursery | None = None) -> None:
         self.started: list[Command] = []
-        self._environment = os.environ | {
+        self._nursery = nursery
+        self._environment = {
             "DJANGO_SETTINGS_MODULE": "tests.sample.settings",
             "DATABASE_URL": database_url,
             "SAMPLE_FOLDER": str(folder),
@@ -125,10 +149,24 @@ class Commands:
     def use_database(self, url: str) -> None:
         self._environment["DATABASE_URL"] = url
 
-    def __call__(self, *arguments: str, environment: dict[str, str] | None = None, **settings: Any) -> Command:
-        """`runworkflows`, with these `WORKFLOWS` settings; does not wait until it is up."""
-        more = {"SAMPLE_WORKFLOWS": json.dumps(settings), **(environment or {})}
-        self.started.append(Command(arguments, self._environment | more))
+    def __call__(self, *arguments: str, environment: Mapping[str, str] | None = None, **settings: Any) -> Command:
+        """`runworkflows`, with these `WORKFLOWS` settings; does not wait until it is up.
+
+        One that has an environment of its own is typed.
+        """
+        if environment is not None:
+            return self.typed(*arguments, environment=environment, **settings)
+        return self._start(arguments, self._with(settings), self._nursery)
+
+    def typed(self, *arguments: str, environment: Mapping[str, str] | None = None, **settings: Any) -> Command:
+        """The same as somebody types it, in a new interpreter; also what the environment is to change at import."""
+        return self._start(arguments, self._with(settings) | {**(environment or {})}, None)
+
+    def _with(self, settings: dict[str, Any]) -> dict[str, str]:
+        return self._environment | {"SAMPLE_WORKFLOWS": json.dumps(settings)}
+
+    def _start(self, arguments: Sequence[str], environment: Mapping[str, str], nursery: Nursery | None) -> Command:
+        self.started.append(Command(arguments, environment, nursery))
         return self.started[-1]
 
     def up(self, *arguments: str, workers: int = 1, **settings: Any) -> Command:
@@ -158,12 +196,14 @@ def is_alive(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second when it ends between opening and reading
         return False
 
 
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
-    os.kill(pid, number)
+    """Unless it has ended by itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def fresh(execution: Any) -> Execution:

@@ -18,7 +18,8 @@ from django.test import Client
 
 from django_workflows.models import Execution, Status
 from testproject.demo.children import free_port
-from tests.acceptance.processes import ROOT, eventually
+from tests.acceptance.nursery import ROOT
+from tests.acceptance.processes import eventually
 from tests.factories import make_execution
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")

@@ -15,7 +15,8 @@ from django.db import connection
 
 from django_workflows.client import start_many
 from tests.acceptance.conftest import Reach
-from tests.acceptance.processes import ROOT, Commands, eventually, fresh, is_alive
+from tests.acceptance.nursery import ROOT
+from tests.acceptance.processes import Commands, eventually, fresh, is_alive
 from tests.sample.faults import sample_innocent
 from tests.sample.ledger import Ledger
 from tests.sample.workflows import sample_child, sample_line, sample_sleeper
@@ -26,7 +27,8 @@ SUMMARY = re.compile(r"^(\d+) completed, (\d+) failed, (\d+) parked, (\d+) steps
 def test_the_banner_says_what_is_served_and_the_summary_what_was_done(
     runworkflows: Commands, reach: Reach, ledger: Ledger
 ) -> None:
-    command = runworkflows.up("--queue", "default", "--queue", "mail", "--threads", "5", "--async-slots", "7")
+    command = runworkflows.typed("--queue", "default", "--queue", "mail", "--threads", "5", "--async-slots", "7")
+    command.wait_until_up()
     name = connection.settings_dict["NAME"]
     assert f"database   {connection.vendor} {name}\n" in command.text
     assert "queues     default, mail\n" in command.text
@@ -87,7 +89,7 @@ def test_sqlite_has_one_worker_process(runworkflows: Commands) -> None:
 
 def test_a_database_without_tables_is_refused_in_words(runworkflows: Commands, tmp_path: Path) -> None:
     """CRS-18."""
-    command = runworkflows(environment={"DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"})
+    command = runworkflows.typed(environment={"DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"})
     assert command.wait() == 1
     assert "run `manage.py migrate`" in command.text
     assert "Traceback" not in command.text
@@ -111,11 +113,33 @@ def test_a_database_newer_than_the_code_is_refused_in_words(runworkflows: Comman
     assert "Traceback" not in command.text
 
 
-def test_a_database_that_is_not_there_is_refused_in_words(runworkflows: Commands) -> None:
+NOWHERE = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_database_that_is_not_there_is_waited_for_until_somebody_stops_it(
+    runworkflows: Commands, number: signal.Signals
+) -> None:
+    """DBF-06: as those do who are started before their database is."""
+    command = runworkflows.typed(environment=NOWHERE)
+    eventually(lambda: "The database cannot be used (" in command.text, or_tell=lambda: command.text)
+    children = command.children
+    command.send(number)
+    assert command.wait() != 0
+    eventually(lambda: not any(map(is_alive, children)))
+    assert command.text.count("The database cannot be used (") == 1
+    assert "Waiting for it" in command.text
+    assert "Traceback" not in command.text
+    assert "Quit with" not in command.text
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite asks nobody for his name")
+def test_a_database_that_refuses_us_is_not_waited_for(runworkflows: Commands, database_url: str) -> None:
     """CRS-18."""
-    command = runworkflows(environment={"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"})
+    command = runworkflows.typed(environment={"DATABASE_URL": re.sub(r"//[^@/]*@", "//nobody@", database_url)})
     assert command.wait() == 1
     assert "The database cannot be used: " in command.text
+    assert "does not exist" in command.text
     assert "Traceback" not in command.text
 
 
@@ -151,7 +175,7 @@ def test_autoreload_starts_again_when_code_changes(
         "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    started = runworkflows("--autoreload", environment=environment)
+    started = runworkflows.typed("--autoreload", environment=environment)
     eventually(lambda: started.text.count("Quit with") >= 1, or_tell=lambda: started.text)
     reloaded_app.write_text(RELOADED.format(answer="new"))
     eventually(lambda: started.text.count("Quit with") >= 2, or_tell=lambda: started.text)

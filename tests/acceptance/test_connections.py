@@ -94,7 +94,7 @@ def test_no_transaction_is_open_while_a_step_runs(runworkflows: Commands, reach:
 
 def test_reads_never_go_to_a_replica(runworkflows: Commands, reach: Reach, ledger: Ledger) -> None:
     """DBF-08: the router sends every read to a database that has no tables at all."""
-    command = runworkflows(environment={"SAMPLE_ROUTER": "tests.sample.routers.ReadsFromReplica"})
+    command = runworkflows.typed(environment={"SAMPLE_ROUTER": "tests.sample.routers.ReadsFromReplica"})
     command.wait_until_up()
     reach(sample_line.start("line"))
     reach(sample_line_async.start("async"))

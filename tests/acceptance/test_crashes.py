@@ -115,7 +115,7 @@ def test_a_keeper_that_dies_is_replaced_and_leases_live_on(
     eventually(Execution.objects.filter(wake_at__gt=held_until).exists)
     assert len(ledger.calls("line-1")) == 1
 
-    kill(command.workers[0])
+    command.kill_a_worker()
     eventually(lambda: len(ledger.calls("line-1")) == 2)
     ledger.open("line-1")
     reach(execution)

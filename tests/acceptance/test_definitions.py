@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -50,7 +48,7 @@ def test_claims_ask_nothing_about_definitions(runworkflows: Commands, reach: Rea
     """The first execution of a version costs a look; five hundred more cost what those of code cost."""
     save(document("$.input.label"))
     inputs: list[dict[str, Any]] = [{"label": f"n{number}"} for number in range(500)]
-    runworkflows(environment=COUNTED).wait_until_up()
+    runworkflows.typed(environment=COUNTED).wait_until_up()
 
     def cost(workflow: Any) -> int:
         reach(client.start(workflow, label="first"))
@@ -67,7 +65,7 @@ def test_a_worker_without_the_steps_leaves_it_to_others(runworkflows: Commands, 
     """VER-13: an old worker in a rolling deploy uses no attempt, and the doctor says that nobody can."""
     steps = [{"id": "new", "action": "sample_new_note", "input": {"label": "new"}}]
     save({"name": "renewed", "steps": steps, "output": "$.steps.new"})
-    old = runworkflows(environment={"SAMPLE_IS_OLD": "1"}).wait_until_up()
+    old = runworkflows.typed(environment={"SAMPLE_IS_OLD": "1"}).wait_until_up()
     execution = Execution.objects.get(pk=client.start("renewed").id)
     reach(sample_line.start("known"))
     execution.refresh_from_db()
@@ -93,7 +91,7 @@ def test_a_graph_survives_kills(runworkflows: Commands, reach: Reach, ledger: Le
     command = runworkflows.up(LEASE=2)
     execution = client.start("graph")
     eventually(lambda: len(ledger.calls()) >= 6)
-    os.kill(command.workers[0], signal.SIGKILL)
+    command.kill_a_worker()
     ledger.open("open")
     assert reach(execution).output == ["c"]
     check_invariants(ledger)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from django_workflows.models import Event, Execution, Trigger
 from django_workflows.triggers import registering
 from tests.acceptance.conftest import Reach
 from tests.acceptance.invariants import check_invariants
-from tests.acceptance.processes import Commands, eventually, fresh, kill
+from tests.acceptance.processes import Commands, eventually, fresh
 from tests.sample.ledger import Ledger
 from tests.sample.workflows import sample_line, sample_publisher
 
@@ -33,9 +32,7 @@ def test_each_event_starts_each_trigger_once_though_workers_are_killed(runworkfl
     for number in range(EVENTS):
         send_event("bench.created", {"label": f"e-{number}", "steps": 0}, id=f"id-{number}")
         if number % (EVENTS // KILLS) == 20:
-            for victim in command.workers[:1]:
-                with suppress(ProcessLookupError):
-                    kill(victim)
+            command.kill_a_worker()
 
     def is_done() -> bool:
         unfinished = Execution.objects.filter(workflow="sample_line").unfinished()

@@ -10,7 +10,7 @@ from functools import partial
 from django_workflows.models import Execution, StepResult
 from tests.acceptance.conftest import Reach
 from tests.acceptance.invariants import check_invariants
-from tests.acceptance.processes import Commands, eventually, kill
+from tests.acceptance.processes import Commands, eventually
 from tests.sample.ledger import Ledger
 from tests.sample.workflows import sample_child, sample_correspondent, sample_parent
 
@@ -28,7 +28,7 @@ def test_a_parent_of_a_thousand_children_gets_each_result_once_while_workers_die
     parent = sample_parent.start(1000)
     for done in (100, 350, 600, 850):
         eventually(partial(more_children_are_done, done + rng.randint(0, 100)))
-        kill(eventually(lambda: command.workers)[0])
+        command.kill_a_worker()
     row = reach(parent)
     assert row.result() == list(range(1000))
     children = Execution.objects.for_workflow(sample_child)

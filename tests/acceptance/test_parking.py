@@ -50,7 +50,7 @@ def test_a_pause_that_its_worker_does_not_survive_is_carried_out(
     execution = sample_line.start("line", gated=1)
     eventually(partial(ledger.was_reached, "line-1"))
     fresh(execution).pause()
-    kill(command.workers[0])
+    command.kill_a_worker()
     row = reach(execution, "paused")
     assert len(ledger.calls("line-1")) == 1
     row.resume()

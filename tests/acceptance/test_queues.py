@@ -44,8 +44,8 @@ def queries_per_second(folder: Path, seconds: float) -> float:
 def test_an_idle_worker_asks_little(runworkflows: Commands, tmp_path: Path) -> None:
     """QUE-21: at most five queries per second and worker, also beside 200 executions that sleep."""
     start_many("sample_child", [{"number": number} for number in range(200)], delay="1 hour")
-    command = runworkflows(environment=COUNTED).wait_until_up()
-    runworkflows(environment=COUNTED).wait_until_up()
+    command = runworkflows.typed(environment=COUNTED).wait_until_up()
+    runworkflows.typed(environment=COUNTED).wait_until_up()
     eventually(lambda: Worker.objects.count() == 2)
     assert queries_per_second(tmp_path, 3.0) / 2 <= 5
     assert command.process.poll() is None
@@ -56,7 +56,7 @@ def test_code_that_is_not_here_blocks_nobody_and_does_not_make_a_worker_spin(
 ) -> None:
     """EXE-08: a worker with old code leaves them alone without an attempt; one with the new code completes them."""
     start_many(sample_new, [{"label": f"new-{number}"} for number in range(200)])
-    runworkflows(environment=COUNTED | {"SAMPLE_IS_OLD": "1"}).wait_until_up()
+    runworkflows.typed(environment=COUNTED | {"SAMPLE_IS_OLD": "1"}).wait_until_up()
     reach(sample_line.start("known"))
     assert queries_per_second(tmp_path, 2.0) <= 12
     unknown = Execution.objects.for_workflow(sample_new)

@@ -16,7 +16,7 @@ from django_workflows.clock import database_now
 from django_workflows.models import Execution, Signal, StepResult
 from tests.acceptance.conftest import Reach
 from tests.acceptance.invariants import check_invariants
-from tests.acceptance.processes import Command, Commands, eventually, fresh, kill
+from tests.acceptance.processes import Command, Commands, eventually, fresh
 from tests.sample.ledger import Ledger
 from tests.sample.workflows import sample_alarm, sample_note, sample_receiver, sample_sleeper, sample_subscriber
 
@@ -127,7 +127,7 @@ def test_events_and_signals_arrive_while_workers_are_killed(
         send_event("sample.happened", {"number": number})
         send_signal(receivers[number], "go", number)
         if number % 10 == 5:
-            kill(eventually(lambda: command.workers)[0])
+            command.kill_a_worker()
     for number in range(30):
         assert reach(subscribers[number]).result() == f"event-{number}"
         assert reach(receivers[number]).result() == f"message-{number}-{number}"

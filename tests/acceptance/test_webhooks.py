@@ -54,7 +54,7 @@ def test_what_is_delivered_is_done_by_a_worker_once(
     live_server: LiveServer, runworkflows: Commands, reach: Reach
 ) -> None:
     """WHK-01, WHK-02, WHK-04: over HTTP, many at once, and with a wrong signature."""
-    runworkflows(environment=TESTPROJECT)
+    runworkflows.typed(environment=TESTPROJECT)
     answers = at_the_same_instant(5, lambda number: deliver(live_server))
     assert sorted(status for status, _ in answers) == [200] * 4 + [202]
     (id,) = {answer["execution"] for _, answer in answers}

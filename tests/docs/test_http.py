@@ -27,7 +27,7 @@ def reader(live_server: LiveServer, database_url: str, tmp_path: Path) -> Iterat
     """Somebody with a terminal, beside a server and a worker."""
     User.objects.create_superuser("ada", password="secret")
     workers = Commands(database_url, tmp_path)
-    workers.up(environment=project_environment(tmp_path))
+    workers.typed(environment=project_environment(tmp_path)).wait_until_up()
     yield Reader({"API": f"{live_server.url}/api", "ADA": "ada:secret", "ADMIN": "ada:secret"})
     workers.close()
 
