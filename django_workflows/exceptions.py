@@ -10,7 +10,8 @@ WorkflowsError
 │   └── Unserializable
 ├── InvalidExpression          a schedule or pattern that cannot be read (ValueError)
 ├── DefinitionError            a decorator, option or registration is wrong
-│   └── DuplicateName
+│   ├── DuplicateName
+│   └── NotInstalled           the app is not in INSTALLED_APPS, or Django is not set up (AttributeError)
 ├── UnknownWorkflow            nothing is registered under this name (LookupError)
 ├── WorkflowDisabled           an operator has switched this workflow off
 ├── ExecutionNotFound          no such execution (LookupError)
@@ -100,6 +101,10 @@ class DefinitionError(WorkflowsError):
 
 class DuplicateName(DefinitionError):
     """Two functions are registered under one name."""
+
+
+class NotInstalled(DefinitionError, AttributeError):
+    """The app `django_workflows` is not ready, so nothing can be started."""
 
 
 class UnknownWorkflow(WorkflowsError, LookupError):

@@ -229,7 +229,8 @@ def test_sqlite_is_set_up_for_several_threads(
     messages = check_database()
 
     assert ids(messages) == expected
-    assert all('"transaction_mode": "IMMEDIATE"' in str(message.hint) for message in messages)
+    lines = {"W002": '"transaction_mode": "IMMEDIATE"', "W003": "PRAGMA journal_mode=WAL", "W004": '"timeout": 20'}
+    assert all(lines[id] in str(message.hint) for id, message in zip(expected, messages, strict=True))
 
 
 def test_a_file_that_is_in_wal_mode_already_need_not_ask_for_it(

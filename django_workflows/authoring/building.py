@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from types import FunctionType
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
@@ -12,11 +15,13 @@ from django.utils import timezone
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition, name_of
 from django_workflows.authoring.doors import Duration
+from django_workflows.authoring.handles import AsyncChildHandle, AsyncToken, ChildHandle, Token
 from django_workflows.authoring.names import check_input_name
 from django_workflows.authoring.registry import registry
 from django_workflows.exceptions import ContextMisuse, InvalidInput, UnknownWorkflow
 from django_workflows.expressions.durations import parse_duration
 
+HANDLES = (ChildHandle, AsyncChildHandle, Token, AsyncToken)
 MATCH_LENGTH = 500  # of the keys, in their column
 
 
@@ -27,10 +32,18 @@ def do(first: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> commands
         first = named
     elif isinstance(first, str):
         if not args:
-            raise UnknownWorkflow(f"ctx.do({first!r}): no step is registered under this name, and no function follows.")
+            raise UnknownWorkflow(
+                f"ctx.do({first!r}): no step is registered under this name, and no function follows. A step is handed "
+                "over, not called: ctx.do(charge, 42)."
+            )
         label, first, args = check_input_name("label", first), args[0], args[1:]
         if isinstance(first, str):
             first = _named_step(first)
+        if not callable(first):
+            raise UnknownWorkflow(
+                f"ctx.do({label!r}, …): no step is registered under this name. If it is a label, a function or the "
+                f"name of a step must follow, not {first!r}."
+            )
     definition = _step_of(first)
     return commands.DoStep(label or definition.name, definition, args, kwargs)
 
@@ -47,7 +60,10 @@ def _step_of(fn: Any) -> StepDefinition[..., Any]:
     if isinstance(fn, WorkflowDefinition):
         raise ContextMisuse(f"{fn.name!r} is a workflow: ctx.run({fn.name}, …) waits for it as a child.")
     if not callable(fn):
-        raise ContextMisuse(f"ctx.do() needs a step, a function or the name of a step, not {fn!r}.")
+        raise ContextMisuse(
+            f"ctx.do() needs a step, a function or the name of a step, not {fn!r}. It calls the function itself: "
+            "ctx.do(charge, 42)."
+        )
     return StepDefinition(fn, {"name": name_of(fn)})
 
 
@@ -161,19 +177,35 @@ def _item(fn: Any, item: Any) -> Callable[[Any], Any]:
 
 
 def gather(branches: tuple[Any, ...]) -> commands.Gather:
-    return commands.Gather("gather", _branches(branches), None)
+    return commands.Gather("gather", _branches("gather", branches), None)
 
 
 def race(branches: tuple[Any, ...]) -> commands.Race:
     if not branches:
         raise ContextMisuse("ctx.race() needs at least one branch.")
-    return commands.Race("race", _branches(branches))
+    return commands.Race("race", _branches("race", branches))
 
 
-def _branches(branches: tuple[Any, ...]) -> list[Any]:
+def _branches(call: str, branches: tuple[Any, ...]) -> list[Any]:
     if len(branches) == 1 and isinstance(branches[0], list | tuple):
-        return list(branches[0])
+        branches = tuple(branches[0])
+    for branch in branches:
+        if not _is_branch(branch):
+            raise ContextMisuse(
+                f"A branch of ctx.{call}() is a function of its own ctx, such as lambda ctx: ctx.do(charge, 42), or "
+                f"the handle of a child, not {branch!r}."
+            )
     return list(branches)
+
+
+def _is_branch(branch: Any) -> bool:
+    """A step is none: called with a context it would be an ordinary function, and nothing of it remembered."""
+    if isinstance(branch, StepDefinition):
+        return False
+    if isinstance(branch, FunctionType):
+        code = branch.__code__
+        return bool(code.co_argcount or code.co_flags & inspect.CO_VARARGS)
+    return callable(branch) or inspect.isawaitable(branch) or isinstance(branch, HANDLES)
 
 
 def send_event(name: str, data: Any, event_id: str | None) -> commands.Send:
@@ -181,4 +213,9 @@ def send_event(name: str, data: Any, event_id: str | None) -> commands.Send:
 
 
 def signal(execution: Any, name: str, data: Any) -> commands.Send:
-    return commands.Send(check_input_name("name", name), getattr(execution, "id", execution), data)
+    target = getattr(execution, "id", execution)
+    try:
+        UUID(str(target))
+    except ValueError:
+        raise ContextMisuse(f"ctx.signal() needs an execution, a child or an id, not {execution!r}.") from None
+    return commands.Send(check_input_name("name", name), target, data)

@@ -7,7 +7,10 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
+from uuid import UUID
 
 from django_workflows import codec
 from django_workflows.authoring.doors import Handle, StartOptions, doors
@@ -19,10 +22,14 @@ from django_workflows.authoring.options import (
     WorkflowKeywords,
     WorkflowOptions,
 )
-from django_workflows.exceptions import DefinitionError
+from django_workflows.exceptions import DefinitionError, InvalidInput
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# No context is one of these; under `from __future__ import annotations` a hint is its name.
+PLAIN_DATA = (bool, int, float, str, bytes, list, dict, tuple, set, UUID, Decimal, date, datetime, timedelta)
+PLAIN_NAMES = tuple(kind.__name__ for kind in PLAIN_DATA)
 
 
 def name_of(fn: Callable[..., Any]) -> str:
@@ -48,7 +55,10 @@ class _Startable(Generic[P, R]):
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Start an execution: one INSERT in the caller's transaction. The arguments are checked now."""
-        return doors.client.start(self, args, kwargs, self.start_options)
+        try:
+            return doors.client.start(self, args, kwargs, self.start_options)
+        except InvalidInput as error:
+            raise _with_misplaced_options(error, self.name) from None
 
     def start_many(self, inputs: Iterable[Mapping[str, Any]]) -> Sequence[Handle[R]]:
         """Start one execution for each dict of keyword arguments, in a few statements."""
@@ -56,7 +66,8 @@ class _Startable(Generic[P, R]):
 
     def _with_start_options(self, keywords: Mapping[str, Any]) -> Self:
         if unknown := set(keywords) - set(StartOptions.__slots__):
-            raise DefinitionError(f"Unknown option(s) for using(): {', '.join(sorted(unknown))}.")
+            known = ", ".join(name for name in StartKeywords.__annotations__)
+            raise DefinitionError(f"Unknown option(s) for using(): {', '.join(sorted(unknown))}. Known: {known}.")
         changed = copy.copy(self)
         changed.start_options = replace(self.start_options, **keywords)
         return changed
@@ -123,6 +134,18 @@ class WorkflowDefinition(_Startable[P, R]):
             raise DefinitionError(f"Workflow {self.name!r} is a generator; write it without `yield`.")
         if _is_method(fn) or not _parameters(fn):
             raise DefinitionError(f"Workflow {self.name!r} must be a function whose first parameter is the context.")
+        self._refuse_input_for_context()
+
+    def _refuse_input_for_context(self) -> None:
+        """A first parameter that is declared as plain data is input: its author has forgotten the context."""
+        first = _parameters(self.fn)[0]
+        if first.annotation in PLAIN_DATA or first.annotation in PLAIN_NAMES:
+            declared = getattr(first.annotation, "__name__", first.annotation)
+            context = "AsyncContext" if self.is_async else "Context"
+            raise DefinitionError(
+                f"The first parameter of workflow {self.name!r} is the context, and {first.name!r} is declared as "
+                f"{declared}. Write: def {name_of(self.fn)}(ctx: {context}, {first.name}: {declared}, …)."
+            )
 
     @classmethod
     def of_step(cls, step: StepDefinition[..., Any]) -> WorkflowDefinition[..., Any]:
@@ -149,6 +172,13 @@ class WorkflowDefinition(_Startable[P, R]):
         return definition
 
     def __call__(self, ctx: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
+        try:
+            inspect.signature(self.fn).bind(ctx, *args, **kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name}: {error}. A workflow is started, not called: {name_of(self.fn)}.start(…). A plain call "
+                "is an ordinary call of the function, whose first argument is a context."
+            ) from None
         return self.fn(ctx, *args, **kwargs)
 
     def using(self, **keywords: Unpack[StartKeywords]) -> Self:
@@ -194,6 +224,17 @@ class WorkflowDefinition(_Startable[P, R]):
 
 def _parameters(fn: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(fn).parameters.values())
+
+
+def _with_misplaced_options(error: InvalidInput, name: str) -> InvalidInput:
+    """The same, and where options of the start belong that were given among the arguments."""
+    errors = {
+        key: [*messages, f"As an option of the start: {name}.using({key}=…).start(…)."]
+        if key in StartKeywords.__annotations__ and any("no such argument" in message for message in messages)
+        else messages
+        for key, messages in error.errors.items()
+    }
+    return InvalidInput(errors)
 
 
 def _is_method(fn: Callable[..., Any]) -> bool:

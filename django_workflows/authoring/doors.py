@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
 from uuid import UUID
+
+from django_workflows.exceptions import NotInstalled
 
 Duration = str | int | float | timedelta
 OnConflict = Literal["return", "error", "cancel"]
@@ -70,6 +72,13 @@ class Doors:
     """The fulfilled protocols."""
 
     client: Client
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Only what nobody has fulfilled yet is looked for here."""
+        raise NotInstalled(
+            "Nothing can be started yet: add 'django_workflows' to INSTALLED_APPS, and let scripts of your own call "
+            "django.setup() first."
+        )
 
 
 doors = Doors()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
 from django_workflows.exceptions import DefinitionError, DuplicateName, UnknownWorkflow
 
+MOST_NAMES = 20  # that an error lists
 OF_THE_CODE = ("retry", "timeout", "atomic", "on_error")  # options of a step that no execution carries
 
 AnyStep = StepDefinition[..., Any]
@@ -71,8 +73,7 @@ class Registry:
             raise UnknownWorkflow(f"Workflow {name!r} has no version {version} here; known: {known}.")
         if version is None and (found := self.stored.current(name)) is not None:
             return found
-        names = ", ".join(sorted(self._workflows)) or "none"
-        raise UnknownWorkflow(f"No workflow is registered under {name!r}. Known: {names}.")
+        raise UnknownWorkflow(f"No workflow is registered under {name!r}. {self._advice(name)}")
 
     def in_code(self, name: str, version: int | None = None) -> AnyWorkflow | None:
         """The same, of what is code; the database is not asked."""
@@ -124,6 +125,16 @@ class Registry:
             return versions[max(versions)]
         exact = versions.get(version)
         return exact or next((found for found in versions.values() if found.serves(version)), None)
+
+    def _advice(self, name: str) -> str:
+        """What the name may have been meant for, and where workflows are looked for."""
+        close = difflib.get_close_matches(name, self._workflows, n=1)
+        if close:
+            return f"Did you mean {close[0]!r}?"
+        some = sorted(self._workflows)[:MOST_NAMES]
+        more = len(self._workflows) - len(some)
+        known = f"{', '.join(some) or 'none'}{f' and {more} more' if more else ''}"
+        return f"Known: {known}. They come from the modules workflows.py of INSTALLED_APPS: is its app there?"
 
     def _note_duplicate(self, what: str, old: Any, new: Any) -> None:
         if old is None or "<locals>" in new.fn.__qualname__ or _place(old) == _place(new):

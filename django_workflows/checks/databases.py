@@ -19,12 +19,11 @@ from django_workflows.checks.settings import TAG, check_settings
 USABLE = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "cockroachdb": "CockroachDB"}
 OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING and MATERIALIZED
 SHORTEST_TIMEOUT = 5.0
-OPTIONS = """\
-"OPTIONS": {
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
-}"""
+OPTIONS = {
+    "W002": '"transaction_mode": "IMMEDIATE"',
+    "W003": '"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"',
+    "W004": '"timeout": 20',
+}
 
 
 @register(TAG)
@@ -127,7 +126,7 @@ def _sqlite_options(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
 
 
 def _advice(connection: BaseDatabaseWrapper, problem: str, id: str) -> CheckMessage:
-    hint = f"Add to DATABASES[{connection.alias!r}] in the settings:\n{OPTIONS}"
+    hint = f"Add to DATABASES[{connection.alias!r}]['OPTIONS'] in the settings: {OPTIONS[id]}."
     return Warning(f"SQLite ({connection.alias!r}): {problem}", hint=hint, id=f"django_workflows.{id}")
 
 

@@ -14,6 +14,7 @@ from django_workflows.client.handles import id_of, not_found
 from django_workflows.client.outcomes import Outcome, look
 from django_workflows.client.polling import FIRST_PAUSE, longer, poller
 from django_workflows.exceptions import ResultTimeout
+from django_workflows.models import Status
 
 Timeout = float | timedelta | None
 
@@ -73,4 +74,6 @@ def _timed_out(outcome: Outcome, timeout: Timeout, alias: str | None = None) -> 
     hint = ""
     if alias is not None and connections[alias].in_atomic_block:
         hint = " The transaction that asked is still open: what was started in it cannot begin before the commit."
+    elif outcome.status == Status.PENDING:
+        hint = " Is a worker there (`manage.py runworkflows`)? `manage.py workflowsdoctor` tells what is missing."
     return ResultTimeout(f"{outcome.workflow} {outcome.id} was {outcome.status} after {waited} s; it goes on.{hint}")

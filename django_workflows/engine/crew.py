@@ -71,6 +71,7 @@ class TurnCrew:
         try:
             ending = turn.run()
         except (SystemExit, KeyboardInterrupt) as error:
+            logger.error("Execution %s (%s) asked for the end of the process.", turn.claimed.id, turn.claimed.workflow)
             self._on_exit(error)
         except BaseException as error:
             self._conclude(turn, endings.after_own_error(turn, error))

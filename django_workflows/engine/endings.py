@@ -43,10 +43,8 @@ def after_return(turn: Turn, value: Any) -> Ending | None:
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()
-        return after_error(
-            turn,
-            DefinitionError(f"Workflow {turn.definition.name!r} returned a coroutine: declare it with `async def`."),
-        )
+        advice = "`await` it" if turn.definition.is_async else "declare it with `async def`"
+        return after_error(turn, DefinitionError(f"Workflow {turn.definition.name!r} returned a coroutine: {advice}."))
     turn.journal.check_nothing_left()
     try:
         output, _ = codec.round_trip(

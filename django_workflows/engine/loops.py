@@ -6,6 +6,8 @@ Every asyncio task that a workflow starts gets a scope of its own from the task 
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from functools import partial
@@ -20,6 +22,8 @@ from django_workflows.engine.journal import Scope, branch_prefix
 from django_workflows.engine.procedures import procedure_for
 from django_workflows.engine.writes import Ending
 from django_workflows.exceptions import Abandoned, ContextMisuse, ControlFlow, NonDeterminism, Parked
+
+logger = logging.getLogger("django_workflows")
 
 
 def _is_being_cancelled() -> bool:
@@ -45,6 +49,7 @@ class LoopTurn(ActingTurn):
             value = await self._run_main(
                 self.definition.fn(AsyncContext(self.perform, self.info, self.state), *args, **kwargs)
             )
+            self._tell_of_forgotten()
             return await self._conclude(lambda: endings.after_return(self, value))
         except NonDeterminism as mismatch:
             self.mismatch = self.mismatch or mismatch
@@ -110,9 +115,11 @@ class LoopTurn(ActingTurn):
         except NonDeterminism as mismatch:
             self.unwind(mismatch)
             raise
-        return self._carry_out(key, command, procedure)
+        call = self.called[key] = self._carry_out(key, command, procedure)
+        return call
 
     async def _carry_out(self, key: str, command: commands.Command, procedure: Any) -> Any:
+        del self.called[key]
         try:
             answer = await self._drive(procedure)
         except NonDeterminism as mismatch:
@@ -138,6 +145,25 @@ class LoopTurn(ActingTurn):
                 answer, send = await ACTIONS[type(effect)](self, effect), procedure.send
             except BaseException as error:
                 answer, send = error, procedure.throw
+
+    def _tell_of_forgotten(self) -> None:
+        """A call that nobody has awaited did nothing, which Python tells late, and without the name of the workflow."""
+        in_tasks = {id(task.get_coro()) for task in self.tasks}
+        forgotten: list[Any] = [
+            call
+            for call in self.called.values()
+            if inspect.getcoroutinestate(call) == inspect.CORO_CREATED and id(call) not in in_tasks
+        ]
+        for call in forgotten:
+            command: commands.Command = call.cr_frame.f_locals["command"]
+            call.__qualname__ = f"ctx call ({command.kind or type(command).__name__.lower()} {command.name!r})"
+            logger.warning(
+                "Workflow %s (%s) has returned without awaiting a call of ctx, so that nothing came of it: %s. Write "
+                "`await ctx.…`.",
+                self.claimed.workflow,
+                self.claimed.id,
+                f"{command.kind or type(command).__name__.lower()} {command.name}".strip(),
+            )
 
     def _check_usable(self, line: lines.Line | None) -> None:
         if self.has_ended:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Coroutine
 from typing import Any
 
 from django_workflows.engine import effects
@@ -28,6 +29,7 @@ class RestingTurn(Turn):
         self.tasks: set[asyncio.Task[Any]] = set()
         self.main: asyncio.Task[Any] | None = None
         self.busy = 0  # calls that go on by themselves: bodies, commits, queries
+        self.called: dict[str, Coroutine[Any, Any, Any]] = {}  # and not awaited yet
         self.calls = 0  # grows with each call: how rest is noticed
         self._waiters: dict[str, tuple[effects.Wait, asyncio.Future[Any]]] = {}
         self._undelivered: list[tuple[int, int, asyncio.Future[None]]] = []

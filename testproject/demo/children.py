@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,24 +84,40 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
-def stop(children: Sequence[Child]) -> None:
-    """End all and wait for them; another Ctrl-C or SIGTERM meanwhile asks again and waits no longer."""
-    for patience in (max(child.patience for child in children), IMPATIENCE):
+class Interrupts:
+    """Ctrl-C and its like. The first is a KeyboardInterrupt; those that follow are counted and interrupt nothing."""
+
+    def __init__(self) -> None:
+        self.count, self.is_stopping = 0, False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.count += 1
+        if not self.is_stopping:
+            self.is_stopping = True
+            raise KeyboardInterrupt
+
+
+def never() -> bool:
+    return False
+
+
+def stop(children: Sequence[Child], is_urgent: Callable[[], bool] = never) -> None:
+    """End all and wait for them; when that becomes urgent, ask again and do not wait for long."""
+    for patience, until in ((max(child.patience for child in children), is_urgent), (IMPATIENCE, never)):
         for child in children:
             child.ask_to_end()
-        try:
-            if wait_for_end(children, patience):
-                return
-        except KeyboardInterrupt:
-            continue
+        if wait_for_end(children, patience, until):
+            return
     for child in children:
         child.kill()
 
 
-def wait_for_end(children: Sequence[Child], seconds: float) -> bool:
+def wait_for_end(children: Sequence[Child], seconds: float, until: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + seconds
     while not all(child.has_ended() for child in children):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or until():
             return False
         time.sleep(0.05)
     return True

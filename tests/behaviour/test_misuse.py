@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -183,4 +186,65 @@ def test_a_function_that_catches_whatever_it_is_told_has_failed_all_the_same(
                     continue
 
     with pytest.raises(ExecutionFailed, match="catches BaseException"):
+        workflows.result(flow.start())
+
+
+def test_a_call_that_nobody_awaits_is_told_with_its_workflow(
+    workflows: Workflows, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Nothing comes of it, which Python tells only when it collects the coroutine."""
+
+    @workflow
+    async def flow(ctx: AsyncContext) -> str:
+        ctx.sleep("1 day")  # type: ignore[unused-awaitable,unused-ignore]  # the mistake
+        return "too early"
+
+    assert workflows.result(flow.start()) == "too early"
+    assert "Workflow flow (" in caplog.text
+    assert "has returned without awaiting a call of ctx, so that nothing came of it: sleep." in caplog.text
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == ["coroutine 'ctx call (sleep '')' was never awaited"]
+
+
+def test_a_task_that_is_cancelled_before_it_begins_has_forgotten_nothing(
+    workflows: Workflows, caplog: pytest.LogCaptureFixture
+) -> None:
+    @workflow
+    async def flow(ctx: AsyncContext) -> int:
+        asyncio.ensure_future(ctx.do(abs, -1)).cancel()
+        return await ctx.do(abs, -2)
+
+    assert workflows.result(flow.start()) == 2
+    assert "without awaiting" not in caplog.text
+
+
+def test_an_async_workflow_that_returns_a_call_of_its_context_is_told_to_await_it(workflows: Workflows) -> None:
+    @workflow
+    async def flow(ctx: AsyncContext) -> Any:
+        return ctx.do(abs, -1)
+
+    with pytest.raises(ExecutionFailed, match="returned a coroutine: `await` it"):
+        workflows.result(flow.start())
+
+
+@pytest.mark.parametrize(
+    ("misuse", "told"),
+    [
+        (lambda ctx: ctx.gather(ctx.do(abs, -1)), "A branch of ctx.gather\\(\\) is a function of its own ctx"),
+        (lambda ctx: ctx.gather(lambda: 1), "A branch of ctx.gather"),
+        (lambda ctx: ctx.race(step(abs), lambda ctx: 1), "A branch of ctx.race"),
+        (lambda ctx: ctx.do("not registered", 1), "a function or the name of a step must follow, not 1"),
+        (lambda ctx: ctx.do("paid"), "handed over, not called"),
+        (lambda ctx: ctx.do(7), "ctx.do\\(charge, 42\\)"),
+        (lambda ctx: ctx.signal("nobody", "hello"), "needs an execution, a child or an id, not 'nobody'"),
+    ],
+)
+def test_a_call_with_the_wrong_thing_says_what_belongs_there(
+    workflows: Workflows, misuse: Callable[[Any], Any], told: str
+) -> None:
+    @workflow
+    def flow(ctx: Context) -> Any:
+        return misuse(ctx)
+
+    with pytest.raises(ExecutionFailed, match=told):
         workflows.result(flow.start())

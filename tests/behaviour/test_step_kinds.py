@@ -93,6 +93,11 @@ def test_what_cannot_be_a_step_or_a_workflow_is_refused_where_it_is_written() ->
         @workflow  # type: ignore[arg-type]  # refused by mypy too
         def nothing() -> None: ...
 
+    with pytest.raises(DefinitionError, match=r"Write: def forgot\(ctx: Context, order_id: int, …\)"):
+
+        @workflow
+        def forgot(order_id: int) -> None: ...
+
 
 def test_a_step_is_found_by_its_registered_name(workflows: Workflows, colour: Colour) -> None:
     @step(name="send mail")

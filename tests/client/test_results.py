@@ -128,6 +128,13 @@ def test_an_execution_that_goes_on_raises_after_the_timeout(ask: Ask, timeout: A
     assert isinstance(caught.value, TimeoutError)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_may_be_missing_is_named() -> None:
+    """One that nobody has begun, asked for outside of a transaction."""
+    with pytest.raises(ResultTimeout, match="Is a worker there"):
+        door_order.start(7).result(timeout=0)
+
+
 def test_an_open_transaction_is_named_as_a_likely_reason() -> None:
     with pytest.raises(ResultTimeout, match="before the commit"):
         client.result(door_order.start(7), timeout=0)

@@ -11,11 +11,13 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from django_workflows import client, codec, step
+from django_workflows.authoring.doors import Doors, StartOptions
 from django_workflows.clock import database_now
 from django_workflows.exceptions import (
     DefinitionError,
     ExecutionNotFound,
     InvalidInput,
+    NotInstalled,
     PayloadError,
     ResultTimeout,
     UnknownWorkflow,
@@ -248,6 +250,31 @@ def test_wrong_options_are_refused_by_name(options: dict[str, Any], field: str) 
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(DefinitionError, match="colour"):
         door_order.using(colour="red")  # type: ignore[call-arg]  # on purpose
+
+
+def test_an_option_among_the_arguments_is_shown_its_place() -> None:
+    with pytest.raises(InvalidInput, match=r"key: There is no such argument.*door_order\.using\(key=…\)\.start\(…\)"):
+        door_order.start(7, key="order-7")  # type: ignore[call-arg]  # the mistake
+
+
+def test_a_name_that_is_nearly_right_is_corrected() -> None:
+    with pytest.raises(UnknownWorkflow, match="Did you mean 'door_order'"):
+        client.start("door_oder", 7)
+
+
+def test_a_name_of_nothing_is_told_where_names_come_from() -> None:
+    with pytest.raises(UnknownWorkflow, match=r"Known: .*They come from the modules workflows\.py of INSTALLED_APPS"):
+        client.start("nonsense")
+
+
+def test_a_workflow_that_is_called_says_how_it_is_started() -> None:
+    with pytest.raises(TypeError, match=r"A workflow is started, not called: door_order\.start\(…\)"):
+        door_order(7)  # type: ignore[call-arg]  # the mistake
+
+
+def test_nothing_can_be_started_before_the_app_is_ready() -> None:
+    with pytest.raises(NotInstalled, match="add 'django_workflows' to INSTALLED_APPS"):
+        Doors().client.start(door_order, [7], {}, StartOptions())
 
 
 def test_options_of_the_definition_are_the_defaults() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testproject.demo.children import DEATHS, Child, KeepsDying, free_port, stop
+from testproject.demo.children import DEATHS, Child, Interrupts, KeepsDying, free_port, stop
 
 FOREVER = "import time; time.sleep(600)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -80,6 +81,30 @@ def test_a_child_that_does_not_listen_is_killed(child: MakeChild) -> None:
     stop([one])
     assert one.process is not None
     assert one.process.returncode == -9
+
+
+def test_stopping_that_becomes_urgent_waits_no_longer(child: MakeChild) -> None:
+    one = child(DEAF)
+    until(lambda: "ready" in one.tail())
+    began = time.monotonic()
+    stop([one], lambda: True)
+    assert time.monotonic() - began < one.patience
+    assert one.has_ended()
+
+
+def test_only_the_first_interrupt_interrupts() -> None:
+    """One that comes while the others are being stopped must not end that."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        interrupts = Interrupts()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.count == 2
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_stopping_before_anything_has_started_is_no_error(tmp_path: Path) -> None:

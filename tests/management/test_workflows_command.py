@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +22,7 @@ from tests.factories import ERROR, ago, damage, make_execution, make_log, make_s
 pytestmark = pytest.mark.django_db
 
 Run = Callable[..., str]
+ROOT = Path(__file__).parents[2]
 
 
 @workflow(name="cli_greet")
@@ -339,3 +344,14 @@ def test_the_verbs_answer_in_json_too(run: Run) -> None:
 def test_what_is_no_command_is_refused(run: Run, arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError):
         run(*arguments)
+
+
+@pytest.mark.parametrize("command", ["workflows list", "workflows show 6c5a6444", "workflowsdoctor"])
+def test_tables_that_are_not_there_are_told_in_words(command: str, tmp_path: Path) -> None:
+    """In a process of its own: its database is a new file."""
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'new.sqlite3'}"}
+    arguments = [sys.executable, "manage.py", *command.split()]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "are not up to date: run `manage.py migrate`." in done.stderr
+    assert "Traceback" not in done.stderr

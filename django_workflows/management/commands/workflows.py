@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_workflows.exceptions import WorkflowsError
 from django_workflows.management import defining, listing, showing, starting, steering, switching, triggers
 from django_workflows.management.output import Output
+from django_workflows.management.schema import explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         out = Output(self.stdout, self.style, as_json=options["json"])
         try:
-            SUBCOMMANDS[options["subcommand"]].handle(options, out)
+            with explained():
+                SUBCOMMANDS[options["subcommand"]].handle(options, out)
         except WorkflowsError as error:
             raise CommandError(str(error)) from None

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from django_workflows.inspection.doctor import HISTORY, LIMIT, Diagnosis, examine
+from django_workflows.management.schema import explained
 
 
 class Command(BaseCommand):
@@ -23,7 +24,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        diagnosis = examine(limit=max(options["limit"], 1), history=None if options["all"] else HISTORY)
+        with explained():
+            diagnosis = examine(limit=max(options["limit"], 1), history=None if options["all"] else HISTORY)
         if options["as_json"]:
             self.stdout.write(_to_json(diagnosis))
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from argparse import ArgumentParser
@@ -19,7 +18,7 @@ from django.utils import timezone
 from django_workflows.models import Execution
 from testproject.demo import data, report, story
 from testproject.demo.cast import LEDGER, ZONE, Cast
-from testproject.demo.children import KeepsDying, stop
+from testproject.demo.children import Interrupts, KeepsDying, stop
 from testproject.demo.deliveries import PATH, GitHub
 from testproject.demo.inspectors import Inspectors
 from testproject.demo.reviewers import Reviewers
@@ -40,8 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--provider-port", type=int, default=8090, help="of the payment provider, likewise")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+        interrupts = Interrupts()
         password = self.prepare(DEMO_FOLDER)
         cast = Cast(DEMO_FOLDER, web_port=options["port"], provider_port=options["provider_port"])
         try:
@@ -51,7 +49,8 @@ class Command(BaseCommand):
         except KeepsDying as error:
             raise CommandError(str(error)) from None
         finally:
-            stop(cast.children)
+            interrupts.is_stopping, before = True, interrupts.count
+            stop(cast.children, lambda: interrupts.count > before)
             self.say("Everything has stopped; the next demo goes on from here.")
 
     def prepare(self, folder: Path) -> str:
