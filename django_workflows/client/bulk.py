@@ -56,7 +56,7 @@ def start_many(
     bulk = Bulk(starter, requests)
     results = write(starter.alias, bulk.store, bulk.read_back, savepoint=True)
     if new := [execution.id for execution, is_new in results if is_new]:
-        announce(starter.alias, [starter.plan.queue], executions=new)
+        announce(starter.alias, [starter.plan.queue], executions=new, priority=starter.plan.priority)
     return [execution for execution, _ in results]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,9 @@ from django_workflows.models import Event, EventType, Execution, Signal, Status,
 # Another sender or an operator may get in between; not often.
 _TRIES = 20
 
+# A signal, and the queue and the priority of its receiver, if they are known.
+Received = tuple[Signal, str, int | None]
+
 _RECEIVING = ", ".join(f"'{status.value}'" for status in Status if "signal" in allowed_verbs(status))
 
 
@@ -45,9 +48,11 @@ def signal(execution: Any, name: str, data: Any = None, *, message_id: str | Non
     )
     status = ""
     for _ in range(_TRIES):
-        if (received := write(sending.alias, sending.receive, sending.read_back)) is not None:
-            sent, queue = received
-            announce(sending.alias, [queue], executions=[sent.execution_id])
+        one_statement = not sending.dialect.is_sqlite
+        received = write(sending.alias, sending.receive, sending.read_back, one_statement=one_statement)
+        if received is not None:
+            sent, queue, priority = received
+            announce(sending.alias, [queue], executions=[sent.execution_id], priority=priority)
             return sent
         if (known := sending.known()) is not None:
             return known
@@ -128,22 +133,42 @@ class Sending(Message):
     execution_id: UUID
     message_id: str | None
 
-    def receive(self, cursor: CursorWrapper) -> tuple[Signal, str] | None:
-        """The signal and the queue of its receiver; None when it cannot receive, or has this message already."""
-        dialect, execution_id = self.dialect, store(self.dialect, self.execution_id)
-        text = statements.RECEIVE.format(now=dialect.now(), receiving=_RECEIVING)
-        cursor.execute(text, [execution_id, execution_id, self.message_id])
-        if (row := cursor.fetchone()) is None:
-            return None
-        number, queue = row
-        own = [store(dialect, self.id), execution_id, number, self.name, self.data, self.message_id]
-        cursor.execute(statements.SIGNAL.format(now=dialect.now()), own)
+    def receive(self, cursor: CursorWrapper) -> Received | None:
+        """The signal and where its receiver is; None when it cannot receive, or has this message already."""
         # sent twice at the same instant: the inbox has grown in vain, which only makes the receiver look once more
-        return (self._stored(number, row[0]), queue) if (row := cursor.fetchone()) is not None else None
+        row = self._write_both(cursor) if self.dialect.is_sqlite else self._write_at_once(cursor)
+        if row is None:
+            return None
+        number, queue, priority, created_at = row
+        return self._stored(number, created_at), queue, priority
 
-    def read_back(self) -> tuple[Signal, str] | None:
+    def _write_at_once(self, cursor: CursorWrapper) -> Sequence[Any] | None:
+        text = statements.RECEIVE_SIGNAL.format(now=self.dialect.now(), receiving=_RECEIVING)
+        cursor.execute(text, [*self._receiver, *self._own])
+        row: Sequence[Any] | None = cursor.fetchone()
+        return row
+
+    def _write_both(self, cursor: CursorWrapper) -> Sequence[Any] | None:
+        now = self.dialect.now()
+        cursor.execute(statements.RECEIVE.format(now=now, receiving=_RECEIVING), self._receiver)
+        if (received := cursor.fetchone()) is None:
+            return None
+        cursor.execute(statements.SIGNAL.format(number=received[0], received="WHERE true", now=now), self._own)
+        return None if (stored := cursor.fetchone()) is None else (*received, *stored)
+
+    @property
+    def _receiver(self) -> list[Any]:
+        execution_id = store(self.dialect, self.execution_id)
+        return [execution_id, execution_id, self.message_id]
+
+    @property
+    def _own(self) -> list[Any]:
+        ids = [store(self.dialect, id) for id in (self.id, self.execution_id)]
+        return [*ids, self.name, self.data, self.message_id]
+
+    def read_back(self) -> Received | None:
         found = first_of(Signal.objects.using(self.alias).filter(pk=self.id))
-        return None if found is None else (found, ANY_QUEUE)
+        return None if found is None else (found, ANY_QUEUE, None)
 
     def known(self) -> Signal | None:
         """The signal that came before under this id."""

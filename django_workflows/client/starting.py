@@ -49,7 +49,7 @@ class Starter:
     def start(self, request: Request) -> tuple[Execution, bool]:
         execution, is_new = self.insert_or_find(request)
         if is_new:
-            announce(self.alias, [self.plan.queue], executions=[execution.id])
+            announce(self.alias, [self.plan.queue], executions=[execution.id], priority=self.plan.priority)
         return execution, is_new
 
     def insert_or_find(self, request: Request) -> tuple[Execution, bool]:

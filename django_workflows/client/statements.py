@@ -58,14 +58,20 @@ UPDATE django_workflows_execution SET
 WHERE id = %s AND status IN ({receiving}) AND NOT EXISTS (
     SELECT 1 FROM django_workflows_signal WHERE execution_id = %s AND message_id = %s
 )
-RETURNING inbox, queue
+RETURNING inbox, queue, priority
 """
 
 SIGNAL = """
 INSERT INTO django_workflows_signal (id, execution_id, number, name, data, message_id, step_key, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, '', {now})
+SELECT %s, %s, {number}, %s, %s, %s, '', {now} {received}
 ON CONFLICT DO NOTHING
 RETURNING created_at
+"""
+
+# Both in one, where a statement may write to two tables: SQLite's may not.
+RECEIVE_SIGNAL = f"""
+WITH received AS ({RECEIVE}), stored AS ({SIGNAL.format(number="inbox", received="FROM received", now="{now}")})
+SELECT inbox, queue, priority, created_at FROM received, stored
 """
 
 PUBLISH = """

@@ -32,11 +32,20 @@ class Doors:
 doors = Doors()
 
 
-def announce(alias: str, queues: Sequence[str], *, executions: Sequence[UUID] = (), event: UUID | None = None) -> None:
-    """After the caller's commit: drive these executions here when `EAGER` says so, and wake the workers of `queues`."""
+def announce(
+    alias: str,
+    queues: Sequence[str],
+    *,
+    executions: Sequence[UUID] = (),
+    event: UUID | None = None,
+    priority: int | None = None,
+) -> None:
+    """After the caller's commit: drive these executions here when `EAGER` says so, and wake the workers of `queues`;
+    `priority` is that of the executions, if all have one and are due.
+    """
     if conf.eager():
         after_commit(alias, lambda: _drive(executions, event), in_tests=True)
-    after_commit(alias, lambda: _wake(alias, queues), in_tests=False)
+    after_commit(alias, lambda: _wake(alias, queues, priority), in_tests=False)
 
 
 def _drive(executions: Sequence[UUID], event: UUID | None) -> None:
@@ -46,9 +55,9 @@ def _drive(executions: Sequence[UUID], event: UUID | None) -> None:
         doors.driver.dispatch(event)
 
 
-def _wake(alias: str, queues: Sequence[str]) -> None:
+def _wake(alias: str, queues: Sequence[str], priority: int | None) -> None:
     for queue in queues:
-        wakeups.notify(queue, alias)
+        wakeups.notify(queue, alias, priority=priority)
 
 
 def after_commit(alias: str, action: Callable[[], None], *, in_tests: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -50,6 +50,7 @@ class Harvest:
         self._held, self._watch = held, watch
         self._ready: list[Source] = []
         self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last look
+        self._is_hearsay = False  # that the places have something: nobody has looked
         self._orphans_at = 0.0
         self._may_have_orphans = False
 
@@ -70,19 +71,28 @@ class Harvest:
 
     def plan(self, peek: Peek) -> None:
         """Note what was seen to be due."""
-        ready, diet = peek.ready(), self._repertoire.diet
+        ready = peek.ready()
         if ready and self._repertoire.is_time():
             self._repertoire.learn(ready)
-            diet = self._repertoire.diet
+        self._expect(ready)
+        self._is_hearsay = False
+
+    def expect(self, places: Iterable[tuple[str, int]]) -> None:
+        """Try these: a wake-up has named them."""
+        self._expect(places)
+        self._is_hearsay = True
+
+    def _expect(self, places: Iterable[tuple[str, int]]) -> None:
+        diet = self._repertoire.diet
         colours = tuple(is_async for is_async, served in ((False, diet.plain), (True, diet.asynchronous)) if served)
         # both at first, in one statement: a worker that is nearly idle is done with it
         choices = [colours, *((colour,) for colour in colours)] if len(colours) > 1 else [colours]
-        self._ready = [Source(place, choice) for place in ready for choice in choices if choice]
+        self._ready = [Source(place, choice) for place in places for choice in choices if choice]
         self._fruitful.clear()
 
     # taking
 
-    def take(self, free: dict[bool, int], begin: Callable[[list[Loaded]], None], learned: Callable[[], None]) -> None:
+    def take(self, free: dict[bool, int], begin: Callable[[list[Loaded]], None], look: Callable[[], None]) -> None:
         """Take as much as there are slots for, the highest priority first, and have it begun at once."""
         for source in list(self._ready):
             if source not in self._ready:
@@ -94,7 +104,7 @@ class Harvest:
             taken = self._claim(source, limit)
             self._count(source, taken, free)
             if len(taken) < limit and self._exhaust(source):
-                learned()
+                look()
             elif len(source.colours) > 1 and source in self._ready:
                 self._ready.remove(source)
             if taken:
@@ -108,8 +118,8 @@ class Harvest:
             self._fruitful.add(source.place)
 
     def _exhaust(self, source: Source) -> bool:
-        """Less was there than could be taken. When none was, what is due is new here: then whether it was learned; or
-        it needs code that is not here, and steps back.
+        """Less was there than could be taken; whether to look (again). When none was, what is due is new here, and was
+        learned now; or it needs code that is not here, and steps back; or nothing is due, and somebody was wrong.
         """
         exhausted = set(source.colours)
         self._ready = [
@@ -117,7 +127,7 @@ class Harvest:
         ]
         if source.place in self._fruitful or any(other.place == source.place for other in self._ready):
             return False
-        if self._repertoire.learn([source.place]):
+        if self._is_hearsay or self._repertoire.learn([source.place]):
             return True
         self._defer_unknown(source.place)
         return False

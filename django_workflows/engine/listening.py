@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_workflows.engine.wakeups import ANY_QUEUE, CHANNEL, WakeUp
+from django_workflows.engine.wakeups import ANY_QUEUE, CHANNEL, WakeUp, read_payload
 
 logger = logging.getLogger("django_workflows")
 
@@ -22,7 +22,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 
 
 class Listener:
-    """Calls `wake_up(queue)` for each NOTIFY, and with `ANY_QUEUE` whenever it has (re)connected, as it may have missed
+    """Calls `wake_up` for each NOTIFY, and with `ANY_QUEUE` whenever it has (re)connected, as it may have missed
     some. A lost connection is renewed with back-off. Only where `wakeups.can_notify()`.
     """
 
@@ -93,12 +93,12 @@ class Listener:
                         cursor.execute("SELECT 1")
                 # a failover that nobody announced shows itself as an error here
                 with connection.wrap_database_errors:
-                    queues = {notification.payload for notification in raw.notifies(timeout=0)}
-                for queue in queues:
-                    self._tell(queue)
+                    payloads = {notification.payload for notification in raw.notifies(timeout=0)}
+                for payload in payloads:
+                    self._tell(payload)
 
-    def _tell(self, queue: str) -> None:
+    def _tell(self, payload: str) -> None:
         try:
-            self._wake_up(queue)
+            self._wake_up(*read_payload(payload))
         except Exception:
             logger.exception("A wake-up failed.")

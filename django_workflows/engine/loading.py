@@ -53,8 +53,18 @@ SELECT s.execution_id, s.id, s.key, s.seq, s.name, s.kind, s.status, s.output, s
     s.deadline, s.match_keys, s.match_hash, s.child_id, s.created_at, s.started_at, s.completed_at
 FROM django_workflows_stepresult s JOIN django_workflows_execution e
     ON e.id = s.execution_id AND e.generation = s.generation
-WHERE s.execution_id {among} AND s.superseded = 0 AND s.status <> 'forgotten' ORDER BY s.seq
+WHERE s.execution_id {among} AND s.superseded = 0 AND s.status <> 'forgotten'
 """
+
+# The same columns as those of a journal, so that one statement reads both: without a kind it is a message.
+MESSAGES = """
+SELECT execution_id, id, step_key, number, name, '', '', data, NULL, 0, 0,
+    NULL, '', '', event_id, created_at, NULL, NULL
+FROM django_workflows_signal WHERE execution_id {among} AND consumed_at IS NULL
+"""
+
+BY_NUMBER = "ORDER BY 4"
+KIND = 5
 
 UNREAD = """
 SELECT execution_id, id, number, name, data, event_id, step_key, created_at FROM django_workflows_signal
@@ -70,14 +80,12 @@ WHERE id {among} AND completed_at IS NOT NULL
 def load(cursor: CursorWrapper, dialect: Dialect, batch: Sequence[Claimed]) -> list[Loaded]:
     """Journals, unread messages and children's outcomes of a claimed batch: a fresh execution needs none of them."""
     loaded = {claimed.id: Loaded(claimed=claimed) for claimed in batch}
-    if known := [claimed.id for claimed in batch if claimed.claim > 1]:
-        among, parameters = dialect.among(known)
-        cursor.execute(JOURNALS.format(among=among), parameters)
-        for row in cursor.fetchall():
-            loaded[read_uuid(row[0])].entries.append(read_entry(row[1:]))
-    if addressed := [claimed.id for claimed in batch if claimed.inbox]:
-        for id, unread in read_unread(cursor, dialect, addressed):
-            loaded[id].inbox.append(unread)
+    for row in _read_rows(cursor, dialect, batch):
+        one = loaded[read_uuid(row[0])]
+        if row[KIND]:
+            one.entries.append(read_entry(row[1:]))
+        else:
+            one.inbox.append(_read_message(row))
     parents: defaultdict[UUID, list[Loaded]] = defaultdict(list)  # two, where one found the other's child by its key
     for one in loaded.values():
         for entry in one.entries:
@@ -87,6 +95,19 @@ def load(cursor: CursorWrapper, dialect: Dialect, batch: Sequence[Claimed]) -> l
         for one in parents[outcome.id]:
             one.children[outcome.id] = outcome
     return list(loaded.values())
+
+
+def _read_rows(cursor: CursorWrapper, dialect: Dialect, batch: Sequence[Claimed]) -> Sequence[Sequence[Any]]:
+    """Journals and unread messages, each in its order."""
+    ids = [claimed.id for claimed in batch if claimed.claim > 1 or claimed.inbox]
+    if not ids:
+        return []
+    parts = [JOURNALS, MESSAGES] if any(claimed.inbox for claimed in batch) else [JOURNALS]
+    among, parameters = dialect.among(ids)
+    text = " UNION ALL ".join(part.format(among=among) for part in parts)
+    cursor.execute(f"{text} {BY_NUMBER}", parameters * len(parts))
+    rows: Sequence[Sequence[Any]] = cursor.fetchall()
+    return rows
 
 
 def read_unread(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID]) -> list[tuple[UUID, Unread]]:
@@ -130,6 +151,12 @@ def read_entry(row: Sequence[Any]) -> Entry:
         started_at=read_time(row[15]),
         completed_at=read_time(row[16]),
     )
+
+
+def _read_message(row: Sequence[Any]) -> Unread:
+    """A message among the rows of journals."""
+    _, id, step_key, number, name, _, _, data, *_, event_id, created_at, _, _ = row
+    return _unread((id, number, name, data, event_id, step_key, created_at))
 
 
 def _unread(row: Sequence[Any]) -> Unread:

@@ -33,23 +33,38 @@ class Lookout:
         self._named, self._alias = bool(queues), alias
         self._look_at = self._discover_at = 0.0
         self._again_at: list[float] = []
+        self._told: set[tuple[str, int]] = set()
         self._next_due: datetime | None = None
 
     @property
     def look_at(self) -> float:
         """When to look for due executions."""
+        if self._told:
+            return 0.0
         return min([self._look_at, *self._again_at])
 
-    def wake_up(self, queue: str) -> bool:
-        """There may be work in this queue (or in any); whether that concerns this worker."""
+    def wake_up(self, queue: str, priority: int | None = None) -> bool:
+        """There may be work in this queue (or in any), or there is with this priority; whether that concerns this
+        worker.
+        """
         if queue and queue not in self.queues:
             if self._named:
                 return False
             self.queues = (*self.queues, queue)
         now = monotonic()
-        self._look_at = now
-        self._again_at = [now + seconds for seconds in AGAIN_SECONDS]
+        if queue and priority is not None:
+            self._told.add((queue, priority))
+        else:
+            self._look_at = now
+        soon, later = (now + seconds for seconds in AGAIN_SECONDS)
+        self._again_at = [min([soon, *self._again_at]), later]  # one wake-up after the other must not put it off
         return True
+
+    def take_told(self) -> list[tuple[str, int]]:
+        """The queues and priorities in which wake-ups say there is something, the highest priority first."""
+        told = sorted(self._told, key=lambda place: -place[1])
+        self._told.difference_update(told)  # what is told meanwhile is there already, or stays
+        return told
 
     def look_now(self) -> None:
         """Look at once."""

@@ -8,7 +8,7 @@ NOTIFY inside a transaction takes a lock on the whole database when it commits. 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -25,14 +25,19 @@ ANY_QUEUE = ""
 QUIET_SECONDS = 0.005
 _MAX_REMEMBERED = 1_000
 
-WakeUp = Callable[[str], None]
+
+class WakeUp(Protocol):
+    """Hears that there may be work in a queue; that there is some, due now, where a `priority` is named."""
+
+    def __call__(self, queue: str, priority: int | None = None, /) -> None: ...
+
 
 _in_process: tuple[WakeUp, ...] = ()
 _last_sent: dict[tuple[str, str], float] = {}
 
 
 def subscribe(wake_up: WakeUp) -> None:
-    """Have `wake_up(queue)` called, from any thread, whenever this process knows of work. It must return at once."""
+    """Have `wake_up` called, from any thread, whenever this process knows of work. It must return at once."""
     global _in_process
     _in_process = (*_in_process, wake_up)
 
@@ -45,16 +50,19 @@ def unsubscribe(wake_up: WakeUp) -> None:
     _in_process = tuple(remaining)
 
 
-def notify(queue: str, alias: str | None = None) -> None:
-    """Wake the workers of `queue`, here and elsewhere. To be called after the commit; never raises."""
+def notify(queue: str, alias: str | None = None, *, priority: int | None = None) -> None:
+    """Wake the workers of `queue`, here and elsewhere. To be called after the commit; never raises.
+
+    Who knows the `priority` of what is due now should say so: then a worker can claim it without looking for it.
+    """
     for wake_up in _in_process:
         try:
-            wake_up(queue)
+            wake_up(queue, priority)
         except Exception:
             logger.debug("A wake-up of this process failed.", exc_info=True)
     alias = alias or conf.database()
     if can_notify(alias):
-        _notify_others(alias, queue)
+        _notify_others(alias, payload_of(queue, priority))
 
 
 def can_notify(alias: str) -> bool:
@@ -62,23 +70,34 @@ def can_notify(alias: str) -> bool:
     return connections[alias].vendor == "postgresql" and conf.listen()
 
 
-def _is_time(alias: str, queue: str) -> bool:
-    """Whether the last NOTIFY of this process for the queue is long enough ago."""
+def payload_of(queue: str, priority: int | None = None) -> str:
+    """The text of a NOTIFY: the queue, and the priority in a second line, since no name of a queue has two."""
+    return queue if priority is None else f"{queue}\n{priority}"
+
+
+def read_payload(text: str) -> tuple[str, int | None]:
+    """The queue, and the priority if one is named."""
+    queue, _, priority = text.partition("\n")
+    return queue, int(priority) if priority.isdecimal() else None
+
+
+def _is_time(alias: str, payload: str) -> bool:
+    """Whether the last such NOTIFY of this process is long enough ago."""
     now = clock.monotonic()
-    if now - _last_sent.get((alias, queue), -QUIET_SECONDS) < QUIET_SECONDS:
+    if now - _last_sent.get((alias, payload), -QUIET_SECONDS) < QUIET_SECONDS:
         return False
     if len(_last_sent) >= _MAX_REMEMBERED:
         _last_sent.clear()
-    _last_sent[alias, queue] = now
+    _last_sent[alias, payload] = now
     return True
 
 
-def _notify_others(alias: str, queue: str) -> None:
+def _notify_others(alias: str, payload: str) -> None:
     connection = connections[alias]
     try:
-        if connection.in_atomic_block or not connection.get_autocommit() or not _is_time(alias, queue):
+        if connection.in_atomic_block or not connection.get_autocommit() or not _is_time(alias, payload):
             return
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue])
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, payload])
     except (DatabaseError, InterfaceError):
         logger.debug("NOTIFY failed; the workers will find it by polling.", exc_info=True)

@@ -43,9 +43,13 @@ def driver(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Driver:
 @pytest.fixture
 def heard() -> Iterator[list[str]]:
     queues: list[str] = []
-    wakeups.subscribe(queues.append)
+
+    def hear(queue: str, priority: int | None = None) -> None:
+        queues.append(queue if priority is None else f"{queue} {priority}")
+
+    wakeups.subscribe(hear)
     yield queues
-    wakeups.unsubscribe(queues.append)
+    wakeups.unsubscribe(hear)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -57,7 +61,7 @@ def test_workers_are_woken_after_the_commit(heard: list[str]) -> None:
         client.send_event("order.paid")
         client.start_many(door_order, [{"order_id": 1}, {"order_id": 2}])
         assert heard == []
-    assert heard == ["bulk", "bulk", ANY_QUEUE, "default"]
+    assert heard == ["bulk 3", "bulk 3", ANY_QUEUE, "default 0"]
     with rolled_back():
         door_import.start("b.csv")
     assert len(heard) == 4
@@ -66,7 +70,7 @@ def test_workers_are_woken_after_the_commit(heard: list[str]) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_workers_are_woken_at_once_without_a_transaction(heard: list[str]) -> None:
     door_import.start("a.csv")
-    assert heard == ["bulk"]
+    assert heard == ["bulk 3"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -100,7 +104,7 @@ def test_captured_callbacks_wake_workers_in_a_test_case(
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         door_order.start(7)
-    assert heard == ["default"]
+    assert heard == ["default 0"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -127,9 +127,10 @@ def commit_in_doubt(*, applied: bool) -> Iterator[None]:
 
 @pytest.mark.parametrize("applied", [True, False])
 def test_a_signal_whose_commit_is_in_doubt_is_sent_once(applied: bool) -> None:
-    """DBF-04."""
+    """DBF-04. Where it is one statement, the answer to that is what is lost."""
     execution = door_order.start(7)
-    with commit_in_doubt(applied=applied):
+    is_one = connections["default"].vendor != "sqlite"
+    with faults(broken, after=applied) if is_one else commit_in_doubt(applied=applied):
         given = client.signal(execution, "approve", 7)
     assert Signal.objects.get() == given
     assert (given.number, Execution.objects.get().inbox) == (1, 1)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from django_workflows import client
@@ -42,8 +42,9 @@ def test_a_signal_is_numbered_by_the_inbox(execution: Execution) -> None:
     assert execution.inbox == 2
 
 
-def test_a_signal_is_two_statements(execution: Execution, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    with django_assert_num_queries(2):
+def test_a_signal_is_one_statement(execution: Execution, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    """Two on SQLite, where a statement cannot write to two tables."""
+    with django_assert_num_queries(2 if connection.vendor == "sqlite" else 1):
         client.signal(execution, "approve")
 
 

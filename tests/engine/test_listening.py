@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from django_workflows.engine import listening, wakeups
 from django_workflows.engine.listening import Listener
-from django_workflows.engine.wakeups import ANY_QUEUE
+from django_workflows.engine.wakeups import ANY_QUEUE, WakeUp
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -28,11 +28,18 @@ def heard() -> queue.Queue[str]:
 @pytest.fixture
 def listener(heard: queue.Queue[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     monkeypatch.setattr(wakeups, "QUIET_SECONDS", 0.0)
-    listener = Listener("default", heard.put)
+    listener = Listener("default", put_into(heard))
     listener.start()
     yield listener
     listener.stop()
     assert not listener._thread.is_alive()
+
+
+def put_into(heard: queue.Queue[str]) -> WakeUp:
+    def wake_up(name: str, priority: int | None = None) -> None:
+        heard.put(name if priority is None else f"{name} {priority}")
+
+    return wake_up
 
 
 def terminate_listeners() -> None:
@@ -54,6 +61,8 @@ def test_it_hears_the_queues_of_other_connections(listener: Listener, heard: que
     for name in ("bulk", "a 'quoted' näme", "bulk"):
         wakeups.notify(name)
         assert heard.get(timeout=PATIENCE) == name
+    wakeups.notify("bulk", priority=3)
+    assert heard.get(timeout=PATIENCE) == "bulk 3"
 
 
 def test_it_connects_again_when_the_server_ends_the_connection(listener: Listener, heard: queue.Queue[str]) -> None:
@@ -66,7 +75,7 @@ def test_it_connects_again_when_the_server_ends_the_connection(listener: Listene
 
 
 def test_a_wake_up_that_fails_does_not_end_it(heard: queue.Queue[str], caplog: pytest.LogCaptureFixture) -> None:
-    def fail_first(name: str) -> None:
+    def fail_first(name: str, priority: int | None = None) -> None:
         heard.put(name)
         if name == ANY_QUEUE:
             raise RuntimeError("not yet")
@@ -93,7 +102,7 @@ def test_it_probes_a_silent_connection(
 
 
 def test_stopping_is_prompt_and_leaves_no_connection(heard: queue.Queue[str]) -> None:
-    listener = Listener("default", heard.put)
+    listener = Listener("default", put_into(heard))
     listener.start()
     assert heard.get(timeout=PATIENCE) == ANY_QUEUE
     listener.stop()
@@ -102,13 +111,13 @@ def test_stopping_is_prompt_and_leaves_no_connection(heard: queue.Queue[str]) ->
 
 
 def test_stopping_what_was_never_started_does_no_harm(heard: queue.Queue[str]) -> None:
-    Listener("default", heard.put).stop()
+    Listener("default", put_into(heard)).stop()
 
 
 def test_it_stops_while_the_database_is_away(heard: queue.Queue[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """DBF-06."""
     monkeypatch.setitem(connection.settings_dict, "HOST", "/nowhere")
-    listener = Listener("default", heard.put)
+    listener = Listener("default", put_into(heard))
     listener.start()
     listener.stop()
     assert not listener._thread.is_alive()

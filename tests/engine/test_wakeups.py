@@ -36,6 +36,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return standing
 
 
+class Heard(list[str]):
+    """The queues of the wake-ups that this process hears."""
+
+    def wake_up(self, queue: str, priority: int | None = None) -> None:
+        self.append(queue if priority is None else f"{queue} {priority}")
+
+
 @pytest.fixture
 def subscribe() -> Iterator[Callable[[wakeups.WakeUp], None]]:
     subscribed: list[wakeups.WakeUp] = []
@@ -58,8 +65,8 @@ def notified(queue: str) -> list[str]:
 
 @pytest.mark.django_db
 def test_this_process_hears_every_wake_up_at_once(subscribe: Callable[[wakeups.WakeUp], None]) -> None:
-    heard: list[str] = []
-    subscribe(heard.append)
+    heard = Heard()
+    subscribe(heard.wake_up)
     wakeups.notify("bulk")
     wakeups.notify("bulk")
     assert heard == ["bulk", "bulk"]
@@ -69,21 +76,21 @@ def test_this_process_hears_every_wake_up_at_once(subscribe: Callable[[wakeups.W
 def test_a_wake_up_that_fails_harms_neither_the_caller_nor_the_next(
     subscribe: Callable[[wakeups.WakeUp], None],
 ) -> None:
-    def fail(queue: str) -> None:
+    def fail(queue: str, priority: int | None = None) -> None:
         raise RuntimeError(queue)
 
-    heard: list[str] = []
+    heard = Heard()
     subscribe(fail)
-    subscribe(heard.append)
+    subscribe(heard.wake_up)
     wakeups.notify("bulk")
     assert heard == ["bulk"]
 
 
 @pytest.mark.django_db
 def test_nobody_hears_after_unsubscribing() -> None:
-    heard: list[str] = []
-    wakeups.subscribe(heard.append)
-    wakeups.unsubscribe(heard.append)
+    heard = Heard()
+    wakeups.subscribe(heard.wake_up)
+    wakeups.unsubscribe(heard.wake_up)
     wakeups.notify("bulk")
     assert heard == []
 
@@ -105,6 +112,25 @@ def test_a_queue_is_notified_once_per_few_milliseconds(clock: Clock) -> None:
     assert len(notified("default")) == 1
     clock.move(timedelta(milliseconds=6))
     assert len(notified("bulk")) == 1
+
+
+@pytest.mark.parametrize(
+    ("queue", "priority"), [("bulk", None), ("bulk", 0), ("ä 'b' 7", 9), (wakeups.ANY_QUEUE, None)]
+)
+def test_a_payload_says_where_something_is(queue: str, priority: int | None) -> None:
+    assert wakeups.read_payload(wakeups.payload_of(queue, priority)) == (queue, priority)
+
+
+@only_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_each_priority_is_notified_by_itself(subscribe: Callable[[wakeups.WakeUp], None]) -> None:
+    """Or what is urgent would have to wait because something else was told of just before."""
+    heard = Heard()
+    subscribe(heard.wake_up)
+    for priority in (1, 9, 9):
+        wakeups.notify("bulk", priority=priority)
+    assert heard == ["bulk 1", "bulk 9", "bulk 9"]
+    assert {payload for _, payload in wakeups._last_sent} == {"bulk\n1", "bulk\n9"}
 
 
 @only_postgresql
