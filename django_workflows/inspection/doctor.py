@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django_workflows.inspection import staffing, symptoms
+from django_workflows.inspection import outside, staffing, symptoms
 from django_workflows.inspection.phrases import span, stamp
 from django_workflows.inspection.symptoms import Patient
 from django_workflows.models import Execution
@@ -213,6 +213,12 @@ def _late_schedules(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def _idle(check: str, find: Callable[[Patient], Iterator[outside.Idle]]) -> Callable[[Patient], Iterator[Finding]]:
+    return lambda patient: (
+        Finding(check=check, problem=idle.problem, remedy=idle.remedy, count=idle.count) for idle in find(patient)
+    )
+
+
 def _double(patient: Patient) -> Iterator[Finding]:
     for row in symptoms.double_outcomes(patient)[:MOST]:
         problem = f"step {row['key']} of execution {row['execution_id']} has {row['number']} outcomes."
@@ -229,5 +235,11 @@ def _broken(check: str, execution_id: Any, problem: str) -> Finding:
     return Finding(check=check, problem=problem, remedy=_REPORT, execution_id=execution_id)
 
 
-_OTHERS = (("unserved", _unserved), ("undispatched-events", _undispatched), ("late-schedules", _late_schedules))
+_OTHERS = (
+    ("unserved", _unserved),
+    ("undispatched-events", _undispatched),
+    ("late-schedules", _late_schedules),
+    ("unknown-workflow", _idle("unknown-workflow", outside.unknown)),
+    ("failing-trigger", _idle("failing-trigger", outside.failing)),
+)
 _HISTORY = (("double-outcome", _double), ("falling-claim", _falling))

@@ -11,6 +11,8 @@ from django_workflows.models.executions import Execution
 from django_workflows.models.fields import PayloadField
 from django_workflows.models.workflows import NAME_LENGTH
 
+TRIGGER_FAILED = "trigger.failed"  # the name of the record that a trigger could not start its workflow
+
 
 class EventType(models.TextChoices):
     EVENT = "event", _("event")  # published, or delivered to an execution

@@ -24,14 +24,13 @@ from django_workflows.exceptions import (
     UnknownWorkflow,
     WorkflowDisabled,
 )
-from django_workflows.models import Event, EventType, Execution, Trigger, TriggerType
+from django_workflows.models import TRIGGER_FAILED, Event, EventType, Execution, Trigger, TriggerType
 from django_workflows.triggers.received import Received, as_arguments
 
 logger = logging.getLogger("django_workflows")
 
 # What the trigger, the event or the workflow can be blamed for; the same again will fail again.
 REFUSED = (InvalidInput, PayloadError, UnknownWorkflow, DefinitionError, WorkflowDisabled)
-FAILED = "trigger.failed"  # the name of the record
 
 
 def start_from_trigger(
@@ -108,7 +107,7 @@ def record_failure(trigger: Trigger, event: Received, error: Exception) -> None:
     alias = conf.database()
     Event.objects.using(alias).create(
         type=EventType.SCHEDULE if trigger.type == TriggerType.SCHEDULE else EventType.ERROR,
-        name=FAILED,
+        name=TRIGGER_FAILED,
         data=data,
         source=f"trigger {trigger.pk}",
         created_at=DatabaseNow(),

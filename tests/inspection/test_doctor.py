@@ -14,7 +14,19 @@ from django.core.management import call_command
 from django.db import connection
 
 from django_workflows.inspection.doctor import Finding, examine
-from django_workflows.models import Event, EventType, Execution, Status, StepKind, StepResult, StepStatus, Worker
+from django_workflows.models import (
+    TRIGGER_FAILED,
+    Event,
+    EventType,
+    Execution,
+    Status,
+    StepKind,
+    StepResult,
+    StepStatus,
+    Trigger,
+    Worker,
+    WorkflowVersion,
+)
 from tests.factories import (
     ago,
     ahead,
@@ -24,6 +36,7 @@ from tests.factories import (
     make_trigger,
     make_wait,
     make_worker,
+    make_workflow,
     now,
 )
 
@@ -399,3 +412,71 @@ def test_schedules_that_nobody_looks_at_are_one_finding() -> None:
     finding = only()
     assert (finding.check, finding.count) == ("late-schedules", 3)
     assert "'@daily' of fulfil, due 7 min ago" in finding.problem.replace("  ", " ")
+
+
+def old_trigger(pattern: str = "@daily", hours: int = 1, **columns: Any) -> Trigger:
+    """A schedule that is not due, made some time ago."""
+    trigger = make_trigger(pattern, **{"type": "schedule", "next_at": ahead(hours=1)} | columns)
+    Trigger.objects.filter(pk=trigger.pk).update(created_at=ago(hours=hours))
+    return trigger
+
+
+def test_a_trigger_whose_workflow_no_worker_knows_is_named() -> None:
+    gone = old_trigger(hours=2, workflow="gone")
+    old_trigger("order.*", type="event", workflow="gone")
+    old_trigger(workflow="ship")
+    old_trigger(workflow="elsewhere", enabled=False)
+    old_trigger(workflow="retired", retired_at=now())
+    make_trigger(workflow="just_deployed")
+    make_workflow("off", enabled=False)
+    old_trigger(workflow="off")
+
+    finding = only()
+
+    assert (finding.check, finding.count) == ("unknown-workflow", 2)
+    assert f"no live worker knows gone, which the schedule trigger '@daily' ({gone.pk})" in finding.problem
+    assert f"triggers disable {str(gone.pk)[:8]}" in finding.remedy
+
+
+def test_a_stored_definition_is_known_where_its_steps_are() -> None:
+    for name, action in (("data", "ship"), ("stranded", "nowhere")):
+        document: Any = {"name": name, "steps": [{"id": "a", "action": action}]}
+        WorkflowVersion.objects.create(workflow=make_workflow(name).name, version=1, definition=document)
+        old_trigger(workflow=name)
+
+    assert "stranded" in only().problem
+
+
+def test_nobody_misses_a_trigger_where_no_worker_lives(worker: Worker) -> None:
+    old_trigger(workflow="gone")
+    worker.delete()
+
+    assert examine().is_healthy
+
+
+def refuse(trigger: Trigger, times: int, **past: float) -> None:
+    data: Any = {"error": {"type": "InvalidInput", "message": "amount: This argument is required."}}
+    for number in range(times):
+        Event.objects.create(
+            type=EventType.SCHEDULE,
+            name=TRIGGER_FAILED,
+            source=f"trigger {trigger.pk}",
+            data=data,
+            created_at=ago(**past) - timedelta(seconds=number),
+        )
+
+
+def test_a_trigger_that_is_refused_again_and_again_is_named() -> None:
+    failing = old_trigger()
+    refuse(failing, 3, minutes=5)
+    refuse(old_trigger("@hourly"), 2, minutes=5)
+    refuse(old_trigger("@weekly", last_triggered_at=ago(minutes=1)), 3, minutes=5)
+    refuse(old_trigger("@monthly", enabled=False), 3, minutes=5)
+    refuse(old_trigger("@yearly"), 3, days=2)
+    Event.objects.create(type=EventType.ERROR, name=TRIGGER_FAILED, source="trigger of old", created_at=ago(minutes=1))
+
+    finding = only()
+
+    assert (finding.check, finding.count) == ("failing-trigger", 3)
+    assert f"({failing.pk}) was refused 3 times, the last time 5 min ago" in finding.problem
+    assert finding.problem.endswith("amount: This argument is required.")

@@ -18,8 +18,8 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from django_workflows import clock
-from django_workflows.models import Event, EventType, Execution, Trigger, Workflow
-from django_workflows.triggers import registering, starting
+from django_workflows.models import TRIGGER_FAILED, Event, EventType, Execution, Trigger, Workflow
+from django_workflows.triggers import registering
 from django_workflows.triggers.webhooks import receiving
 from django_workflows.triggers.webhooks.deliveries import Answer, Refusal
 from tests.client.conftest import at_the_same_instant
@@ -244,7 +244,7 @@ def test_what_does_not_fit_the_workflow_is_told_by_field_and_recorded(hook: Hook
     answer = deliver({"number": "many", "colour": "red"})
     assert answer.status_code == 400
     assert {error["field"] for error in problem(answer)["errors"]} == {"number", "colour"}
-    record = Event.objects.get(type=EventType.ERROR, name=starting.FAILED)
+    record = Event.objects.get(type=EventType.ERROR, name=TRIGGER_FAILED)
     assert record.data["trigger"] == str(trigger.pk)
     assert started() == 0
 
@@ -254,7 +254,7 @@ def test_any_number_of_wrong_fields_is_told_in_a_few(hook: Hook, deliver: Sender
     answer = deliver({f"field-{number}": "x" for number in range(10_000)})
     assert answer.status_code == 400
     assert len(problem(answer)["errors"]) == 20
-    assert len(str(Event.objects.get(name=starting.FAILED).data)) < 10_000
+    assert len(str(Event.objects.get(name=TRIGGER_FAILED).data)) < 10_000
 
 
 @pytest.mark.parametrize(
