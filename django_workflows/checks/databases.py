@@ -148,25 +148,30 @@ def _connections(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
         )
         available = cursor.fetchone()[0]
     if needed > available:
+        further = "".join(f", and {conf.processes()} × {apart} in `def` steps with a timeout" for apart in _apart())
         yield Warning(
-            f"The workers of one `runworkflows` may open {needed} connections; the server has {available} in all.",
+            f"The workers of one `runworkflows` may open {needed} connections{further}; the server has {available} "
+            "in all.",
             hint="Lower PROCESSES, THREADS or BRANCH_THREADS in WORKFLOWS (each thread that uses the database opens "
-            "one, and so do the threads of their own that `def` steps with a timeout run in), or raise "
-            "max_connections. The web server's connections come on top.",
+            "one), or raise max_connections. The web server's connections come on top.",
             id="django_workflows.W006",
         )
 
 
 def connections_needed() -> int:
-    """The most that one `runworkflows` opens, but for bodies that go on after their time was up."""
-    lines = conf.threads() + conf.branch_threads()
-    threads = lines * (2 if _has_steps_with_a_timeout() else 1)
-    return conf.processes() * (threads + 2) + 1
+    """What one `runworkflows` opens when every thread and every branch is busy in the database.
+
+    A `def` body with a timeout has a thread of its own, while the one that waits for it uses nothing: counting both for
+    every thread and branch at once would warn with the defaults of the engine and of PostgreSQL.
+    """
+    return conf.processes() * (conf.threads() + conf.branch_threads() + 2) + 1
 
 
-def _has_steps_with_a_timeout() -> bool:
+def _apart() -> Iterator[int]:
+    """The most bodies that run apart in a process, if any do."""
     steps = (definition.step for _, _, definition in registry.served())
-    return any(step is not None and not step.is_async and step.options.timeout is not None for step in steps)
+    if any(step is not None and not step.is_async and step.options.timeout is not None for step in steps):
+        yield conf.threads() + conf.branch_threads()
 
 
 def _journal_mode(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:

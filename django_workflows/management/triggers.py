@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 from django_workflows import conf
 from django_workflows.inspection.lookup import id_range
 from django_workflows.management.output import Output
+from django_workflows.management.standard import add_standard_options
 from django_workflows.models import Trigger, TriggerType
 from django_workflows.triggers import describing, firing, registering
 
@@ -37,6 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     for name, act in ACTS.items():
         added = subparsers.add_parser(name, help=act.help, description=act.help)
         added.add_argument("--json", action="store_true", default=SUPPRESS, help="Print JSON.")
+        add_standard_options(added)
         act.add_arguments(added)
 
 

@@ -355,3 +355,26 @@ def test_tables_that_are_not_there_are_told_in_words(command: str, tmp_path: Pat
     assert done.returncode == 1
     assert "are not up to date: run `manage.py migrate`." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Django's own options
+
+
+@pytest.mark.parametrize("subcommand", [["list"], ["triggers", "list"]], ids=" ".join)
+def test_djangos_options_may_stand_behind_the_subcommand(subcommand: list[str], tmp_path: Path) -> None:
+    """`--settings` above all, which Django itself reads from there."""
+    command = [sys.executable, "-m", "django", "workflows", *subcommand, "--settings", "tests.sample.settings"]
+    options = ["--pythonpath", ".", "-v", "0", "--traceback", "--no-color"]
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'none.sqlite3'}"}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+
+    done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, cwd=ROOT)
+
+    assert "migrate" in done.stderr  # it came as far as the database, which is empty
+    assert "unrecognized arguments" not in done.stderr
+
+
+def test_djangos_options_before_the_subcommand_still_count(run: Run) -> None:
+    with pytest.raises(CommandError, match="unrecognized arguments: --nothing"):
+        run("list", "--nothing")
+    assert run("--verbosity", 0, "list", "--settings", "tests.sample.settings")

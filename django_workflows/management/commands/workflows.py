@@ -14,6 +14,7 @@ from django_workflows.exceptions import WorkflowsError
 from django_workflows.management import defining, listing, showing, starting, steering, switching, triggers
 from django_workflows.management.output import Output
 from django_workflows.management.schema import explained
+from django_workflows.management.standard import add_standard_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Command(BaseCommand):
         for name, subcommand in SUBCOMMANDS.items():
             added = subparsers.add_parser(name, help=subcommand.help, description=subcommand.help)
             added.add_argument("--json", action="store_true", help="Print JSON.")
+            add_standard_options(added)
             subcommand.add_arguments(added)
 
     def handle(self, *args: Any, **options: Any) -> None:
