@@ -15,12 +15,12 @@ from django.urls import reverse
 from django_workflows import TransitionError
 from django_workflows.models import Execution
 from django_workflows.testing import Workflows
+from testproject.conftest import StartProvider
 from testproject.provider.faults import Faults
 from testproject.provider.server import Provider
 from testproject.shop.approval import approve
 from testproject.shop.models import Order, Product, Shipment
 from testproject.shop.workflows import Outcome, fulfil, reserve_stock
-from tests.examples.conftest import StartProvider
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from testproject.conftest import StartProvider
 from testproject.provider.faults import Faults
 from testproject.provider.server import Provider
 from testproject.shop.provider import CardDeclined, ProviderRefused, ProviderUnavailable, charge, refund
-from tests.examples.conftest import StartProvider
 
 AMOUNT = Decimal("480.00")
 

@@ -1,4 +1,4 @@
-"""What the tests of the example apps share."""
+"""What the tests of the example apps share: a payment provider that each of them starts with the faults it wants."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pytest_django.fixtures import Settings
 
 from testproject.provider.faults import Faults
 from testproject.provider.server import Provider
+from tests.conftest import django_db_modify_db_settings
+
+__all__ = ["django_db_modify_db_settings"]  # a file on SQLite, whichever test comes first: threads cannot share memory
 
 StartProvider = Callable[[Faults], Provider]
 
