@@ -7,10 +7,8 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-
 from django_workflows import codec, conf
-from django_workflows.engine import bodies
+from django_workflows.engine import bodies, lifecycle
 from django_workflows.engine.database import transact
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending
@@ -139,18 +137,10 @@ def conclude(turn: Turn, ending: Ending) -> Ending:
     except ValueError as error:
         if ending.end not in {End.FAIL, End.CANCEL}:
             ending = _after_failed_state(error)
-    if ending.end.is_final:
-        _shelve_event_waits(turn)
+    if ending.end.is_final and (shelved := lifecycle.shelved_waits(turn)):
+        turn.add(lambda write: write.entries.update(shelved))
     turn.set_ending(ending)
     return ending
-
-
-def _shelve_event_waits(turn: Turn) -> None:
-    """Nobody delivers to what has ended: the rows leave the index of open waits. A retry opens them again."""
-    waits = [entry for entry in turn.journal if entry.kind == "event" and entry.status == "scheduled"]
-    shelved = {entry.id: msgspec.structs.replace(entry, status="pending") for entry in waits}
-    if shelved:
-        turn.add(lambda write: write.entries.update(shelved))
 
 
 def _after_failed_state(error: ValueError) -> Ending:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from uuid import UUID
 
+import msgspec
 from django.dispatch import Signal
 
 from django_workflows import codec, signals
 from django_workflows.engine.database import ConnectionLost
+from django_workflows.engine.journal import Entry
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
-from django_workflows.engine.writes import End, Ending, Receipt
+from django_workflows.engine.writes import End, Ending, Receipt, Verdict
 from django_workflows.models import Execution
 
 logger = logging.getLogger("django_workflows")
@@ -41,6 +44,15 @@ def announce(turn: Turn, ending: Ending) -> None:
             logger.error("Receiver %r of %s failed", receiver, ending.end.name, exc_info=answer)
 
 
+def shelved_waits(turn: Turn) -> dict[UUID, Entry]:
+    """The open waits for events of a turn whose execution ends, as they are to be stored. Nobody delivers to what has
+    ended: the rows leave the index of open waits. A retry opens them again.
+    """
+    with turn.lock:
+        waits = [entry for entry in turn.journal if entry.kind == "event" and entry.status == "scheduled"]
+    return {entry.id: msgspec.structs.replace(entry, status="pending") for entry in waits}
+
+
 def refuse(turn: Turn, receipt: Receipt) -> Ending:
     """Fail an execution whose write the database refuses, so that it does not come back for ever."""
     error = receipt.error or ValueError("The database refused a value.")
@@ -48,7 +60,9 @@ def refuse(turn: Turn, receipt: Receipt) -> Ending:
     data = codec.encode_exception(error)
     ending = Ending(end=End.FAIL, error=codec.encode(data), reason=f"The database refused a value: {error}"[:1000])
     write = turn.empty_write()
-    write.ending = ending
+    write.ending, write.entries = ending, shelved_waits(turn)
     with contextlib.suppress(ConnectionLost):  # the pump then finds a claim without a turn, and gives it back
-        store_all(turn.alias, [write])
+        if store_all(turn.alias, [write])[0].verdict is Verdict.REFUSED:  # it was one of these
+            write.entries = {}
+            store_all(turn.alias, [write])
     return ending

@@ -77,13 +77,14 @@ class Watch:
         error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {deadline}."}
         write = turn.take_write() or turn.empty_write()
         ending, own = Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"]), write.ending
-        write.ending = ending
+        entries = write.entries
+        write.ending, write.entries = ending, entries | lifecycle.shelved_waits(turn)
         verdict = Verdict.POSTPONED
         try:
             verdict = store_all(self._alias, [write])[0].verdict
         finally:
             if verdict is Verdict.POSTPONED:  # or the connection was lost: to be tried again
-                write.ending = own
+                write.ending, write.entries = own, entries
                 turn.put_back(write)
         if verdict is not Verdict.POSTPONED:
             turn.abandon()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
+from django_workflows.engine import lifecycle
 from django_workflows.engine.effects import TimerWait
+from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.turn import Turn
+from django_workflows.engine.watching import Watch
+from django_workflows.engine.writes import Receipt, Verdict
+from django_workflows.models import Status, StepKind
 from tests.engine.test_review_turns import NOW, Notebook, _claimed, _nothing
+from tests.factories import make_execution, make_wait
 
 WIDE = 10.0  # seconds that the clock's question took
 
@@ -46,3 +53,23 @@ def test_a_delay_is_not_shorter_than_it_was_meant_to_be() -> None:
     turn = _turn()
     latest_now = NOW + timedelta(seconds=WIDE)
     assert turn.after(timedelta(seconds=1)) >= latest_now + timedelta(seconds=1)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("end", ["deadline", "refused"])
+def test_who_ends_a_turn_from_outside_shelves_its_waits_for_events(end: str) -> None:
+    """As the turn itself does: nothing finished is left in the index of open waits."""
+    row = make_execution(Status.RUNNING, claim=1, claimed_by=uuid4(), deadline=NOW)
+    wait = make_wait(row, StepKind.EVENT, "paid")
+    fields = {name: getattr(wait, name) for name in ("id", "key", "seq", "name", "kind", "status", "created_at")}
+    loaded = Loaded(claimed=_claimed(id=row.pk, deadline=NOW), entries=[Entry(**fields)])
+    definition: WorkflowDefinition[[], None] = WorkflowDefinition(_nothing, {"name": "w"})
+    clock = DatabaseClock(NOW, monotonic())
+    turn = Turn(loaded, definition, clock=clock, committer=Notebook(), alias="default")
+    if end == "deadline":
+        Watch("default").attend([turn], NOW)
+    else:
+        lifecycle.refuse(turn, Receipt(verdict=Verdict.REFUSED))
+    row.refresh_from_db()
+    wait.refresh_from_db()
+    assert (row.status, wait.status) == (Status.FAILED, "pending")
