@@ -7,8 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# "auto" would count physical cores, which is one on many a machine of two.
-PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
+# One more than there are cores ("auto" would count the physical ones, which are fewer on many a machine): some tests
+# wait most of the time. Each further one would load and collect everything again.
+PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc 2>/dev/null || echo 2) + 1) --dist worksteal $(ARGS)
+
+# Without bytecode each of the many processes of the tests would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

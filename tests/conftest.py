@@ -7,6 +7,7 @@ pytest-django gives each process of pytest-xdist a test database of its own.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -20,8 +21,31 @@ hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=1_000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+ROOT = Path(__file__).resolve().parents[1]
+
 # Where a test is in one of these folders, it finds its way to the database without a fixture of pytest-django.
-HAVE_THEIR_OWN_WAY = ("tests/acceptance/", "tests/proof/", "tests/benchmarks/", "tests/chaos/")
+HAVE_THEIR_OWN_WAY = ("tests/acceptance/", "tests/proof/", "tests/chaos/")
+
+# They use a database and are the same on each: none has SQL of its own, and what they ask for others have asked, on
+# all databases. The reason stands beside each.
+ON_SQLITE_ALONE = {
+    "tests/acceptance/test_demo.py": "the example project, which is tried as a newcomer has it",
+    "tests/api/test_checks.py": "the settings of the API",
+    "tests/api/test_permissions.py": "who may call what; what is called stands in the files beside it",
+    "tests/api/test_schema.py": "the description of the API",
+    "tests/api/test_security.py": "headers, sizes and shapes of requests",
+    "tests/benchmarks": "how measures are taken and reported",
+    "tests/codec": "values in memory",
+    "tests/docs": "what the pages say of the package",
+    "tests/examples": "workflows that use the package as anybody would",
+    "tests/expressions": "texts and values in memory",
+    "tests/remote": "the client over HTTP; what the server does with a call is tried in tests/api",
+    "testproject": "the same, beside the examples",
+}
+ON_EACH = ("tests/docs/test_sql_recipes.py",)  # it is about SQL
+
+# Half of the time of these is waiting: they begin first, and the others use the processors meanwhile.
+FIRST = ("tests/acceptance/test_demo.py", "tests/docs/test_tutorial.py", "tests/acceptance/", "tests/proof/")
 
 
 def pytest_configure() -> None:
@@ -33,13 +57,30 @@ def pytest_report_header() -> str:
     return f"database: {connection.vendor}"
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """A session on another database does not even load what is tried on SQLite alone."""
+    path = collection_path.relative_to(ROOT).as_posix()
+    return True if collection_path.is_file() and not is_for_this_database(path) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What needs no database is the same on each: the session on SQLite has tried it."""
-    if connection.vendor == "sqlite":
-        return
-    wanted = [item for item in items if needs_database(item)]
+    wanted = [item for item in items if is_for_this_database(item.nodeid) and needs_this_database(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
-    items[:] = wanted
+    items[:] = sorted(wanted, key=rank)
+
+
+def rank(item: pytest.Item) -> int:
+    return next((place for place, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
+
+
+def is_for_this_database(path: str) -> bool:
+    """Whether a file, or a test in it, is to be tried on the database of this session."""
+    return connection.vendor == "sqlite" or path.startswith(ON_EACH) or not path.startswith(tuple(ON_SQLITE_ALONE))
+
+
+def needs_this_database(item: pytest.Item) -> bool:
+    return connection.vendor == "sqlite" or needs_database(item)
 
 
 def needs_database(item: pytest.Item) -> bool:

@@ -1,6 +1,7 @@
 """Whatever the latencies, on the first run and on every replay: the same results.
 
-A hundred seeds each; with the odd ones the execution is evicted at every step.
+A hundred seeds each under `make proof`, a part of them otherwise; with the odd ones the execution is evicted at every
+step.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from django_workflows import AsyncContext, Break, Continue, workflow
 from django_workflows.models import Status
 from django_workflows.testing import Workflows
 from tests.behaviour.common import of
+from tests.proof.sampling import RUNS_ALL
 
 pytestmark = pytest.mark.django_db
 
-# what is tried happens in memory; a few seeds will do where the database is slower
-SEEDS = range(100) if connection.vendor == "sqlite" else range(0, 100, 7)
+# What is tried happens in memory: a few seeds will do on a second database. An odd step takes odd and even ones.
+SEEDS = range(0, 100, 1 if RUNS_ALL else 5 if connection.vendor == "sqlite" else 13)
 
 
 class Latency:
