@@ -66,7 +66,7 @@ class BlockingTurn(Turn):
         return bool(self._closed) and self.is_closed(lane.scope.prefix)
 
     def unwind(self, mismatch: NonDeterminism | None = None) -> None:
-        with self.changed:
+        with self.lock:
             self.mismatch = self.mismatch or mismatch
             self.unwinding = True
             self.changed.notify_all()
@@ -96,7 +96,7 @@ class BlockingTurn(Turn):
         return resolved or any(crew.is_ready for crew in self.crews)
 
     def close_branches(self, key: str, count: int, winner: int) -> None:
-        with self.changed:
+        with self.lock:
             super().close_branches(key, count, winner)
             for wait in [wait for wait in self.waits if self.is_closed(wait)]:
                 del self.waits[wait]
@@ -106,7 +106,7 @@ class BlockingTurn(Turn):
     # Otherwise the message of a loser would be consumed, and nobody would have it.
 
     def take(self, entry: Entry, unread: Unread, text: str) -> Entry | None:
-        with self.changed:
+        with self.lock:
             self.let_pass()
             taken = super().take(entry, unread, text)
             if taken is not None and any(crew.is_race_around(entry.key) for crew in self.crews):
@@ -122,7 +122,7 @@ class BlockingTurn(Turn):
         """This thread is ahead no more: another is, or nobody."""
         if self._ahead is None or self._ahead != threading.get_ident():
             return
-        with self.changed:
+        with self.lock:
             self._ahead = to
             if to is None:
                 self.changed.notify_all()
@@ -132,6 +132,6 @@ class BlockingTurn(Turn):
 
     def take_write(self) -> Write | None:
         """Not between a message and the race that it decides: a replay might let another branch win."""
-        with self.changed:
+        with self.lock:
             self._was_held_back = self._ahead is not None and not self.unwinding
             return None if self._was_held_back else super().take_write()

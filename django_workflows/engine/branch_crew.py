@@ -45,7 +45,7 @@ class BranchCrew:
         if self.lane.inline and not self.is_ready:
             self.lane.parked = True
             raise Parked
-        with self.turn.changed:
+        with self.turn.lock:
             self.turn.block(lambda: self.is_ready or self.turn.is_lane_closed(self.lane) or None, lambda: None)
             if self.exit is not None:
                 raise self.exit
@@ -63,7 +63,7 @@ class BranchCrew:
                 return
 
     def _count(self, change: int) -> None:
-        with self.turn.changed:
+        with self.turn.lock:
             self.hired += change
             self.starting += change
             self.turn.active += change
@@ -80,7 +80,7 @@ class BranchCrew:
         except BaseException as error:
             self.exit = error
         finally:
-            with self.turn.changed:
+            with self.turn.lock:
                 self.turn.active -= 1
                 self.turn.changed.notify_all()
 
@@ -99,14 +99,14 @@ class BranchCrew:
 
     def _next(self, *, reserved: int = 0, is_first: bool = False) -> int | None:
         """A branch to run, unless the rest is `reserved` for threads that are about to begin."""
-        with self.turn.changed:
+        with self.turn.lock:
             self.starting -= is_first
             is_over = self.turn.unwinding or (self.effect.race and self.order)
             return None if is_over or len(self.todo) <= reserved else self.todo.popleft()
 
     def _do(self, index: int, *, inline: bool) -> None:
         result = self._run_branch(self.lane, self.effect, index, inline)
-        with self.turn.changed:
+        with self.turn.lock:
             if self.effect.race:
                 self.turn.let_pass()
                 if not self.order:

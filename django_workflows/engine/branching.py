@@ -53,7 +53,7 @@ def _decide(turn: Turn, key: str, command: commands.Race, index: int, result: An
     """Record the winner; what the others still wait for is closed, and their children are cancelled."""
     value = {"index": index, "value": None if isinstance(result, Failure) else _readable(result)}
     entry, text = turn.new_entry(key, command.kind, command.name), codec.encode(value)
-    with turn.changed:  # into one write
+    with turn.lock:  # into one write
         for other in turn.journal.under(f"{key}."):
             if not other.is_final and not other.key.startswith(f"{key}.{index}."):
                 close(turn, other)
@@ -70,7 +70,7 @@ def _readable(value: Any) -> Any:
 
 def close(turn: Turn, entry: Entry) -> None:
     """End an open entry that nobody waits for any more."""
-    with turn.changed:  # into one write
+    with turn.lock:  # into one write
         if entry.child_id is not None:
             child_id = entry.child_id
             turn.add(lambda write: write.cancelled.append(child_id))

@@ -48,7 +48,7 @@ def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
     yield Barrier()
     entry = turn.new_entry(key, command.kind, command.name)
     entry = yield Query(KeyedStart(turn, entry, definition, command.args, command.kwargs))
-    with turn.changed:
+    with turn.lock:
         turn.journal.put(entry)
         if turn.is_closed(key):  # its branch has lost a race meanwhile
             close(turn, entry)

@@ -44,7 +44,7 @@ class Inbox(Standing):
 
     def feed(self, inbox_number: int, unread: list[Unread], children: list[ChildOutcome]) -> None:
         """Hand on what has arrived since the turn began; ignored once the turn has looked for the last time."""
-        with self.changed:
+        with self.lock:
             if self.unwinding:
                 return
             known = {message.id for message in self.inbox} | self._consumed
@@ -55,7 +55,7 @@ class Inbox(Standing):
             self.wake()
 
     def open_waits(self) -> list[Wait]:
-        with self.changed:
+        with self.lock:
             return list(self.waits.values())
 
     def open_children(self) -> list[UUID]:

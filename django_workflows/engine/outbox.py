@@ -40,7 +40,7 @@ class Outbox(Inbox):
 
     def take_write(self) -> Write | None:
         """What is to be stored now, or None. One write of a turn is under way at a time."""
-        with self.changed:
+        with self.lock:
             write = self._write
             if self.abandoned or not self._has_something(write):
                 return None
@@ -57,7 +57,7 @@ class Outbox(Inbox):
     @property
     def has_progress_to_store(self) -> bool:
         """Whether a replay would come further: an attempt that has only begun is none."""
-        with self.changed:
+        with self.lock:
             entries = [*self._write.entries.values(), *self._write.unless_moved.values()]
         return any(entry.status != "running" for entry in entries)
 
@@ -77,7 +77,7 @@ class Outbox(Inbox):
 
     def put_back(self, write: Write) -> None:
         """A write could not be stored yet: it goes in front of what was recorded since."""
-        with self.changed:
+        with self.lock:
             later, self._write = self._write, write  # it keeps the number that the later one would have got
             write.entries.update(later.entries)
             write.unless_moved.update(later.unless_moved)
@@ -93,12 +93,12 @@ class Outbox(Inbox):
         text = codec.encode(self.state, max_bytes=conf.max_payload_bytes())
         if text != self._state_text:
             self._state_text = text
-            with self.changed:
+            with self.lock:
                 self._write.state = text
 
     def receive(self, write: Write, receipt: Receipt) -> None:
         """Learn what became of a write."""
-        with self.changed:
+        with self.lock:
             if receipt.verdict is Verdict.STORED:
                 self._stored = self._taken
                 if write.unless_moved and receipt.inbox != write.seen_inbox:
@@ -115,7 +115,7 @@ class Outbox(Inbox):
 
     def was_stored(self, entry_id: UUID) -> bool:
         """Whether an entry that was to count `unless_moved` did."""
-        with self.changed:
+        with self.lock:
             if entry_id not in self._unstored:
                 return True
             self._unstored.discard(entry_id)
@@ -124,7 +124,7 @@ class Outbox(Inbox):
     @property
     def mark(self) -> int:
         """The number of the write that will contain all that was recorded so far."""
-        with self.changed:
+        with self.lock:
             return self._taken + int(self._has_something(self._write))
 
     def is_stored(self, mark: int) -> bool:
@@ -136,5 +136,5 @@ class Outbox(Inbox):
         event = NewEvent(
             id=new_id(), type=type, name=name, execution_id=self.claimed.id, data=text, created_at=self.now()
         )
-        with self.changed:
+        with self.lock:
             self._write.events.append(event)

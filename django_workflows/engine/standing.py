@@ -18,14 +18,15 @@ LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class Standing:
-    """The flags of a turn, guarded by `changed`: threads of branches, the committer and the caller share them."""
+    """The flags of a turn, guarded by `lock`: threads of branches, the committer and the caller share them."""
 
     def __init__(self, loaded: Loaded, definition: WorkflowDefinition[..., Any], clock: DatabaseClock) -> None:
         self.claimed = loaded.claimed
         self.definition = definition
         self.clock = clock
         self.journal = Journal(loaded.entries)
-        self.changed = threading.Condition(threading.RLock())
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.unwinding = False  # nobody goes on in this turn
         self.abandoned = False  # the claim is gone
         self.has_ended = False  # the function is over
@@ -64,7 +65,7 @@ class Standing:
 
     def park(self, reason: str) -> NoReturn:
         """Pause the execution for an operator to mend something, and unwind."""
-        with self.changed:
+        with self.lock:
             self.pausing = reason
             self.unwinding = True
             self.changed.notify_all()
@@ -72,14 +73,14 @@ class Standing:
 
     def decide(self, ending: Ending) -> None:
         """The workflow asked for its own end; nothing goes on after it."""
-        with self.changed:
+        with self.lock:
             self.decided = self.decided or ending
             self.unwinding = True
             self.changed.notify_all()
 
     def abandon(self) -> None:
         """The claim is gone or given back: whatever this turn still does is ignored."""
-        with self.changed:
+        with self.lock:
             self.abandoned = self.unwinding = True
             self.changed.notify_all()
         self.wake()

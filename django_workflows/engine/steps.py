@@ -91,7 +91,7 @@ def _current(turn: Turn, command: commands.DoStep, entry: Entry, reported: list[
     def report(progress: Any) -> None:
         text = codec.encode(progress)
         reported[:] = [text]
-        with turn.changed:
+        with turn.lock:
             if (body := turn.in_flight.get(entry.key)) is not None:
                 body.progress = text
 

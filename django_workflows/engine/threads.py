@@ -20,12 +20,17 @@ from django_workflows.engine.branch_crew import BranchCrew
 from django_workflows.engine.branching import Failure
 from django_workflows.engine.journal import Scope, branch_prefix
 from django_workflows.engine.procedures import procedure_for
+from django_workflows.engine.relay import Baton
 from django_workflows.engine.writes import Ending
 from django_workflows.exceptions import Abandoned, ContextMisuse, ControlFlow, NonDeterminism, Parked
 
 
 class ThreadTurn(BlockingTurn):
     """A turn whose function runs in the calling thread."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._storing: list[tuple[int, Baton]] = []  # the numbers of writes that threads wait for
 
     def run(self) -> Ending | None:
         """Call the workflow's function; how the turn ends, or None when the claim was lost."""
@@ -47,7 +52,7 @@ class ThreadTurn(BlockingTurn):
         except BaseException as error:
             return endings.after_error(self, error)
         finally:
-            with self.changed:
+            with self.lock:
                 self.unwinding = self.has_ended = True
                 self.changed.notify_all()
 
@@ -102,7 +107,7 @@ class ThreadTurn(BlockingTurn):
             )
 
     def _insist_on_the_end(self) -> None:
-        with self.changed:
+        with self.lock:
             swallowing.count(self)
         if swallowing.is_hopeless(self):
             time.sleep(1)
@@ -127,13 +132,31 @@ class ThreadTurn(BlockingTurn):
         mark = self.mark
         if not self.is_stored(mark):
             self.committer.flush(self)
-            with self.changed:
-                while not self.is_stored(mark) and not self.abandoned:
-                    self.changed.wait()
+            self._await_receipt(mark)
         if self.abandoned:
             raise Abandoned
         if self.unwinding or self.is_lane_closed(lane):
             raise Parked
+
+    def _await_receipt(self, mark: int) -> None:
+        with self.lock:
+            if self.is_stored(mark) or self.abandoned:
+                return
+            baton = Baton()
+            self._storing.append((mark, baton))
+        baton.wait()
+
+    def wake(self) -> None:
+        """Let those go on whose writes are stored, or never will be."""
+        if not self._storing:
+            return
+        with self.lock:
+            waiting, self._storing = self._storing, []
+            for mark, baton in waiting:
+                if self.is_stored(mark) or self.abandoned:
+                    baton.hand_over()
+                else:
+                    self._storing.append((mark, baton))
 
     def _invoke(self, lane: Lane, effect: effects.Invoke) -> effects.Outcome:
         self.enter(effect.entry)
@@ -168,7 +191,7 @@ class ThreadTurn(BlockingTurn):
 
     def _wait(self, lane: Lane, wait: effects.Wait) -> Any:
         """Block while other threads of this turn go on; unwind when none does."""
-        with self.changed:
+        with self.lock:
             if (found := self.resolve(wait)) is not None and not self.unwinding:
                 return found
             self.waits[wait.key] = wait
@@ -194,12 +217,12 @@ class ThreadTurn(BlockingTurn):
         if effect.only is not None:
             return {effect.only: self._run_branch(lane, effect, effect.only, lane.inline)}
         crew = BranchCrew(self, lane, effect, self._run_branch)
-        with self.changed:
+        with self.lock:
             self.crews.append(crew)
         try:
             return crew.work()
         finally:
-            with self.changed:
+            with self.lock:
                 self.crews.remove(crew)
 
     def _run_branch(self, lane: Lane, effect: effects.Branches, index: int, inline: bool) -> Any:

@@ -99,7 +99,7 @@ class Turn(Outbox):
 
     def new_entry(self, key: str, kind: str, name: str, status: str = "scheduled", **values: Any) -> Entry:
         """A row that is not in the journal yet. Raises `LimitExceeded`."""
-        with self.changed:
+        with self.lock:
             self._unrecorded.add(key)
             count = len(self.journal) + len(self._unrecorded)
         if count > self._limit:
@@ -107,7 +107,7 @@ class Turn(Outbox):
                 f"This execution has {self._limit} steps, the most that WORKFLOWS['MAX_STEPS'] allows. Use ctx.loop() "
                 "or ctx.continue_as_new() for what goes on for long."
             )
-        with self.changed:
+        with self.lock:
             seq = self.journal.next_seq()
         return Entry(
             id=new_id(), key=key, kind=kind, name=name, status=status, seq=seq, created_at=self.now(), **values
@@ -115,7 +115,7 @@ class Turn(Outbox):
 
     def record(self, entry: Entry) -> Entry:
         """Put an entry into the journal and into the next write. Raises `Parked` in a branch that has lost a race."""
-        with self.changed:
+        with self.lock:
             self.refuse_closed(entry.key)
             self._record(entry)
         self.committer.note(self)
@@ -124,7 +124,7 @@ class Turn(Outbox):
     @contextmanager
     def recording(self, key: str) -> Iterator[None]:
         """What is recorded inside gets into one write, or is not: `Parked` in a branch that has lost a race."""
-        with self.changed:
+        with self.lock:
             self.refuse_closed(key)
             yield
 
@@ -134,7 +134,7 @@ class Turn(Outbox):
 
     def close_branches(self, key: str, count: int, winner: int) -> None:
         """The race at `key` is decided: its other branches record nothing more."""
-        with self.changed:
+        with self.lock:
             self._closed.update(branch_prefix(key, index) for index in range(count) if index != winner)
 
     def is_closed(self, key: str) -> bool:
@@ -142,14 +142,14 @@ class Turn(Outbox):
         return any(key.startswith(prefix) for prefix in self._closed)
 
     def _record(self, entry: Entry) -> None:
-        with self.changed:
+        with self.lock:
             self.journal.put(entry)
             self._unrecorded.discard(entry.key)
             self._write.entries[entry.id] = entry
 
     def settle(self, entry: Entry, status: str, **values: Any) -> Entry:
         """Record the outcome of an entry."""
-        with self.changed:
+        with self.lock:
             final = msgspec.structs.replace(
                 entry, status=status, seq=self.journal.next_seq(), completed_at=self._end_of(entry), **values
             )
@@ -161,14 +161,14 @@ class Turn(Outbox):
 
     def skip(self, entry: Entry) -> None:
         """Close an open entry that nobody waits for any more, whoever has recorded it."""
-        with self.changed:
+        with self.lock:
             seq = self.journal.next_seq()
             self._record(msgspec.structs.replace(entry, status="skipped", seq=seq, completed_at=self._end_of(entry)))
         self.committer.note(self)
 
     def final_entry(self, entry: Entry, text: str | None) -> Entry:
         """The row of a step that succeeded, for those who store it themselves."""
-        with self.changed:
+        with self.lock:
             return msgspec.structs.replace(
                 entry,
                 status="succeeded",
@@ -181,7 +181,7 @@ class Turn(Outbox):
 
     def settle_unless_moved(self, entry: Entry, status: str, wait: MessageWait) -> Entry | None:
         """Propose an outcome that holds only if nothing has arrived in the inbox since it was read; None if it has."""
-        with self.changed:
+        with self.lock:
             self.refuse_closed(entry.key)
             if self.message_for(wait) is not None:
                 return None
@@ -196,7 +196,7 @@ class Turn(Outbox):
 
     def add(self, change: Callable[[Write], None]) -> None:
         """Change the next write."""
-        with self.changed:
+        with self.lock:
             change(self._write)
         self.committer.note(self)
 
@@ -224,7 +224,7 @@ class Turn(Outbox):
 
     def set_ending(self, ending: Ending) -> None:
         """The last write. What is still open is closed, unless a later turn may need it."""
-        with self.changed:
+        with self.lock:
             if ending.end in {End.COMPLETE, End.RENEW}:
                 for entry in [entry for entry in self.journal if not entry.is_final]:
                     self.skip(entry)
@@ -236,12 +236,12 @@ class Turn(Outbox):
         self.in_flight[entry.key] = InFlight(entry, time.monotonic())
 
     def leave(self, key: str) -> None:
-        with self.changed:
+        with self.lock:
             self.in_flight.pop(key, None)
 
     def show_long_bodies(self, since: float) -> None:
         """Give a `running` row to bodies that began before `since`, and update their progress."""
-        with self.changed:
+        with self.lock:
             for body in self.in_flight.values():
                 if body.since > since or (body.shown and body.progress is None):
                     continue
