@@ -16,7 +16,7 @@ from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
 from tests.behaviour.common import Counter
 from tests.proof.hostility import SURROUNDINGS, surrounded_by
-from tests.proof.surroundings import TAME
+from tests.proof.surroundings import TAME, TAME_IN
 
 
 def in_one_process(db: None, request: pytest.FixtureRequest) -> Iterator[Workflows]:
@@ -25,7 +25,8 @@ def in_one_process(db: None, request: pytest.FixtureRequest) -> Iterator[Workflo
 
 
 def among_workers(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[Workflows]:
-    if (reason := TAME.get(request.node.originalname)) is not None:
+    name = request.node.originalname
+    if reason := TAME.get(name) or TAME_IN.get((request.param, name)):
         pytest.skip(reason)
     with surrounded_by(request.param) as workflows:
         yield workflows

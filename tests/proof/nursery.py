@@ -49,6 +49,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     dies_at: tuple[int, str] | None = None
     seed: int = 0
     rate: float = 0.0  # of accidents
+    most: int = 0  # of them in a row (`Accidents`)
     is_alone: bool = False
     idle: float = 0.1  # it has nothing to do when nothing falls due within so many seconds
     seconds: float = 60.0  # after which it tells where its threads stand, and ends
@@ -136,7 +137,7 @@ def _live(life: Life) -> int:
         tap_everything(Death(*life.dies_at))
     if life.rate:
         log = (Path(life.folder) / ACCIDENTS).open("a", buffering=1)
-        tap_everything(Accidents(life.seed, life.rate, lambda name: log.write(f"{name}\n")))
+        tap_everything(Accidents(life.seed, life.rate, lambda name: log.write(f"{name}\n"), most=life.most))
     identity = Identity(life.worker, 0, life.is_alone)
     options = replace(OPTIONS, until_idle=life.idle)
     return WorkerProcess(identity, options, SharedMemory(1).slot(0)).run()

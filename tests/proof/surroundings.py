@@ -15,3 +15,8 @@ TAME = {
     "test_a_worker_that_dies_between_effect_and_commit": "it takes the harness's lease of an hour for granted",
     "test_a_signal_that_comes_during_the_last_look_is_seen": "it puts itself between the harness and its committer",
 }
+
+# And those that have everything else, but not in the surroundings of this name.
+TAME_IN = {
+    ("short-lease", "test_the_late_result_of_a_def_step_is_refused"): "no attempt keeps its timeout, slow as they are",
+}
