@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from django_workflows import clock, codec, conf
 from django_workflows.admin.base import may_control, may_see_payloads
+from django_workflows.admin.origins import started_by
 from django_workflows.admin.rendering import (
     Shown,
     badge,
@@ -70,7 +71,7 @@ def context(request: HttpRequest, execution: Execution, signal_form: SignalForm 
         "badge": badge(execution.status, execution.get_status_display()),
         "why": why_waiting(execution, reveal=reveal),
         "reveal": reveal,
-        "facts": list(_facts(execution)),
+        "facts": list(_facts(request, execution)),
         "reason": codec.redact_text(execution.reason) if reveal else "",
         "error": error_line(execution.error, reveal=reveal),
         "traceback": traceback_of(execution.error) if reveal else "",
@@ -89,9 +90,10 @@ def _verbs(allowed: list[str]) -> list[Verb]:
     return [verb for name, verb in VERBS.items() if name in allowed]
 
 
-def _facts(execution: Execution) -> Iterator[tuple[str, Any]]:
+def _facts(request: HttpRequest, execution: Execution) -> Iterator[tuple[str, Any]]:
     """What to know about it, without what is empty."""
     now = clock.database_now()
+    trigger, event = started_by(request, execution)
     parent = link_to(Execution, execution.parent_id, execution.parent_id) if execution.parent_id else ""
     facts: tuple[tuple[str, Any], ...] = (
         (_("Id"), execution.id),
@@ -102,6 +104,8 @@ def _facts(execution: Execution) -> Iterator[tuple[str, Any]]:
         (_("Queue and priority"), f"{execution.queue}, {execution.priority}"),
         (_("Tags"), tags_of(execution.tags)),
         (_("Parent"), parent),
+        (_("Trigger"), trigger),
+        (_("Event"), event),
         (_("Created"), execution.created_at),
         (_("Started"), execution.started_at),
         (_("Ended"), execution.completed_at),

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,7 +16,17 @@ from django.urls import reverse
 from django_workflows.admin import detail
 from django_workflows.models import Event, EventType, Execution, Signal, Status, StepKind, StepResult, StepStatus
 from tests.admin.conftest import Login
-from tests.factories import ERROR, ahead, damage, make_execution, make_log, make_signal, make_step, make_wait
+from tests.factories import (
+    ERROR,
+    ahead,
+    damage,
+    make_execution,
+    make_log,
+    make_signal,
+    make_step,
+    make_trigger,
+    make_wait,
+)
 
 
 def url(execution: Execution, what: str = "change", *more: str) -> str:
@@ -301,6 +312,29 @@ def test_parent_and_children_are_linked(operator: Client) -> None:
 
     assert url(child) in page(operator, parent)
     assert url(parent) in page(operator, child)
+
+
+def test_what_started_it_is_linked_in_words(operator: Client) -> None:
+    trigger = make_trigger("order.*", config={"where": {"country": "<DE>"}})
+    event = Event.objects.create(type=EventType.EVENT, name="order.created", created_at=ahead(), deliver_at=ahead())
+    started = make_execution(trigger_id=trigger.pk, idempotency_key=f"trigger:{trigger.pk}:{event.pk}")
+
+    html = page(operator, started)
+
+    assert reverse("admin:django_workflows_trigger_change", args=[trigger.pk]) in html
+    assert "order.* (country = &quot;&lt;DE&gt;&quot;)" in html
+    assert reverse("admin:django_workflows_event_change", args=[event.pk]) in html
+
+
+def test_a_trigger_that_is_gone_or_not_to_be_seen_is_an_id(operator: Client, login: Login) -> None:
+    trigger = make_trigger("order.*", type="schedule")
+    started = make_execution(trigger_id=trigger.pk, idempotency_key=f"schedule:{trigger.pk}:2026-01-01T00:00:00+00:00")
+    client, user = login(name="limited"), User.objects.get(username="limited")
+    user.user_permissions.remove(Permission.objects.get(codename="view_trigger"))
+
+    assert f"<dd>{trigger.pk}</dd>" in page(client, started)
+    trigger.delete()
+    assert f"{started.trigger_id}, which was removed" in page(operator, started)
 
 
 def test_a_finished_execution_is_deleted_with_its_journal_and_its_children_live_on(
