@@ -134,6 +134,33 @@ def test_a_child_that_nobody_waits_for_goes_on(workflows: Workflows, colour: Col
     assert workflows.result(child) == 6
 
 
+@pytest.mark.parametrize("end", ["fail", "time out"])
+def test_a_parent_that_did_not_complete_leaves_its_children_alone(
+    workflows: Workflows, colour: Colour, end: str
+) -> None:
+    """CHD-05: only a cancel takes them with it."""
+
+    @colour()
+    async def lasting(ctx: AsyncContext) -> str:
+        await ctx.wait_for_signal("go")
+        return "gone"
+
+    @colour(timeout="1 day")
+    async def parent(ctx: AsyncContext) -> None:
+        child = await ctx.start("lasting")
+        if end == "fail":
+            raise ValueError("a mistake")
+        await child.result()
+
+    execution = parent.start()
+    with pytest.raises(ExecutionFailed):
+        workflows.result(execution)
+    child = Execution.objects.for_workflow("lasting").get()
+    assert child.status == Status.WAITING
+    child.signal("go")
+    assert workflows.result(child) == "gone"
+
+
 @pytest.mark.parametrize(
     ("end", "error"), [("cancel", ExecutionCancelled), ("time out", ExecutionTimedOut)], ids=["cancel", "time out"]
 )
