@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from django.db import connections, transaction
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
@@ -53,9 +55,11 @@ class Permitted(BasePermission):
 class ApiView(APIView):
     """`requires` names for each method the permissions that its caller must have for all rows.
 
-    A method that is about one row leaves them out and asks `access` with that row. `waits` says that a request may take
-    its time.
+    A method that is about one row leaves them out and asks `access` with that row. `queried` are the methods that have
+    parameters in the query; elsewhere one is an error. `waits` says that a request may take its time.
     """
+
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]  # `Allow` names no others
 
     renderer_classes = (JSONRenderer,)
     parser_classes = (JsonParser,)
@@ -66,6 +70,7 @@ class ApiView(APIView):
     schema = automatic_schema()
 
     requires: ClassVar[Mapping[str, Sequence[str]]] = {}
+    queried: ClassVar[Sequence[str]] = ()
     waits: ClassVar[bool] = False
 
     @classmethod
@@ -77,6 +82,16 @@ class ApiView(APIView):
         for alias in connections:
             view = transaction.non_atomic_requests(using=alias)(view)
         return view
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        method = "GET" if request.method == "HEAD" else request.method
+        if method in self.allowed_methods and method not in self.queried:
+            checked(Strict, request.query_params)
+
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        told = {"method": request.method, "allowed": ", ".join(self.allowed_methods)}
+        raise MethodNotAllowed(str(request.method), _("%(method)s is not possible here, but %(allowed)s.") % told)
 
     def get_exception_handler(self) -> Callable[[Exception, Mapping[str, Any]], Response | None]:
         return problems.handler

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -69,6 +69,18 @@ class Flag(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data
+
+
+class Choice(serializers.ChoiceField):
+    """One of a few words, which the error names."""
+
+    default_error_messages = {"invalid_choice": _("%(input)r is none of them. Choose one of: %(choices)s.")}
+
+    def fail(self, key: str, **kwargs: Any) -> NoReturn:
+        if key != "invalid_choice":
+            super().fail(key, **kwargs)
+        told = {"input": str(kwargs["input"])[:100], "choices": ", ".join(map(str, self.choices))}
+        raise serializers.ValidationError(self.error_messages[key] % told, code=key)
 
 
 class Moment(serializers.DateTimeField):

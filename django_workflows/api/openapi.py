@@ -73,7 +73,7 @@ def describe(id: str, summary: str, **about: Unpack[About]) -> Callable[[F], F]:
     """Describe a view's method by its name and in words."""
     if not INSTALLED:
         return _unchanged
-    body, problems = about.get("body"), about.get("problems", (400, 401, 403, 404))
+    body, problems = about.get("body"), sorted({400, *about.get("problems", (401, 403, 404))})
     decorate: Callable[[Any], Any] = extend_schema(
         operation_id=id,
         summary=summary,

@@ -134,7 +134,8 @@ def _of_rest(error: rest.APIException) -> Problem:
         detail += " " + _("Send JSON, with the header Content-Type: application/json.")
     types = {400: "malformed", 401: "not-authenticated", 403: "permission-denied", 404: "not-found"}
     types |= {405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type", 429: "throttled"}
-    type = "not-authenticated" if isinstance(error, rest.NotAuthenticated) else types.get(error.status_code, "error")
+    is_unknown = isinstance(error, rest.NotAuthenticated | rest.AuthenticationFailed)  # 403 where nothing challenges
+    type = "not-authenticated" if is_unknown else types.get(error.status_code, "error")
     return Problem(status=error.status_code, type=type, detail=detail, headers=headers)
 
 

@@ -53,7 +53,8 @@ def parse_json(body: bytes) -> Any:
     try:
         return codec.decode(body)
     except (PayloadError, ValueError, RecursionError) as error:
-        raise ParseError(_("The body is no valid JSON: %(error)s") % {"error": str(error)[:300]}) from None
+        reason = str(error.__cause__ or error).removeprefix("JSON is malformed: ")[:300]
+        raise ParseError(_("The body is no valid JSON: %(error)s") % {"error": reason}) from None
 
 
 def _too_large(most: int) -> Refused:
@@ -67,9 +68,8 @@ class Strict(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping) and (unknown := [name for name in data if name not in self.fields]):
             known = ", ".join(self.fields)
-            raise serializers.ValidationError(
-                {name: [_("Unknown. The fields are: %(known)s.") % {"known": known}] for name in unknown[:20]}
-            )
+            told = _("Unknown. The fields are: %(known)s.") % {"known": known} if known else _("There is no such one.")
+            raise serializers.ValidationError({name: [told] for name in unknown[:20]})
         return super().to_internal_value(data)
 
 

@@ -4,7 +4,7 @@ RemoteError
 ├── Unavailable                no answer, or 503, after all attempts; what was asked may have been done or not
 └── Refused                    the server's problem details: `problem`
     ├── InvalidRequest         400, 413, 415, 422
-    ├── NotAuthenticated       401
+    ├── NotAuthenticated       401, or 403 of the type "not-authenticated"
     ├── PermissionMissing      403
     ├── NotFound               404
     ├── Conflict               409
@@ -107,5 +107,7 @@ _BY_STATUS: dict[int, type[Refused]] = {
 
 def refusal(method: str, problem: Problem) -> Refused:
     """The error for a problem."""
+    if problem.type == "not-authenticated":  # 403 where the project's first way to log in has no challenge
+        return NotAuthenticated(method, problem)
     kind = _BY_STATUS.get(problem.status, ServerFault if problem.status >= 500 else Refused)
     return kind(method, problem)

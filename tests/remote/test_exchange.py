@@ -133,6 +133,15 @@ def test_each_status_has_its_error(status: int, error: type[Refused]) -> None:
         assert isinstance(raised.value, RemoteError | WorkflowsError)
 
 
+def test_who_is_unknown_is_told_apart_from_who_may_not() -> None:
+    """With Django REST framework's defaults both are 403."""
+    with pytest.raises(NotAuthenticated):
+        Play(
+            calls.get_metrics(),
+            received({"type": "urn:django-workflows:problem:not-authenticated", "status": 403, "detail": "Who?"}, 403),
+        )
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"null", b'"x"', b"[" * 100_000, b"{}", b'{"id": 1}'])
 def test_an_answer_of_somebody_else_is_told_with_the_likely_reason(body: bytes) -> None:
     with pytest.raises(ServerFault, match="is the address that of its API"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 from rest_framework import serializers
@@ -43,7 +44,7 @@ class FeedQuery(paging.Limited):
         max_length=4_000,
         help_text="The `cursor` of the last answer, or `now`; without it the feed begins with the oldest.",
     )
-    type = serializers.ChoiceField(choices=FEED_TYPES, required=False)
+    type = fields.Choice(choices=FEED_TYPES, required=False)
     name = fields.Name(required=False)
     workflow = fields.Name(required=False)
 
@@ -85,7 +86,7 @@ def _check_batch(bodies: Sequence[Any], key: str | None) -> None:
 
 
 def _send(said: Mapping[str, Any], place: str = "") -> tuple[Event, bool]:
-    is_new = said["id"] is None or not _is_known(said["id"])
+    known = None if said["id"] is None else _known(said["id"])
     try:
         event = client.send_event(
             said["name"], said["data"], id=said["id"], source=said["source"], deliver_at=said.get("deliver_at")
@@ -94,12 +95,12 @@ def _send(said: Mapping[str, Any], place: str = "") -> tuple[Event, bool]:
         raise InvalidInput({f"{place}{name}": messages for name, messages in error.errors.items()}) from None
     except PayloadError as error:
         raise type(error)(f"{place}data: {error}") from None
-    return event, is_new
+    return event, event.pk != known
 
 
-def _is_known(event_id: str) -> bool:
+def _known(event_id: str) -> UUID | None:
     """Only for telling who published it first; the database sees to it that it is published once."""
-    return Event.objects.using(conf.database()).filter(event_id=event_id).exists()
+    return Event.objects.using(conf.database()).filter(event_id=event_id).values_list("pk", flat=True).first()
 
 
 def follow(access: Access, query: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class ExecutionQuery(paging.Paging):
     """Which executions. Every filter has an index; a search in errors reads a bounded number for each page."""
 
     workflow = fields.Name(required=False)
-    status = serializers.ChoiceField(choices=Status.values, required=False)
+    status = fields.Choice(choices=Status.values, required=False)
     key = fields.Key(required=False)
     tag = serializers.ListField(
         child=fields.Text(max_length=500),

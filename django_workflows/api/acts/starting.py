@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
 
 from django_workflows import client
@@ -28,7 +27,7 @@ class StartBody(Strict):
 
     input = fields.JsonObject(required=False, default=dict, help_text="The workflow's arguments by name.")
     key = fields.Key(required=False, allow_null=True, help_text="At most one unfinished execution has it.")
-    on_conflict = serializers.ChoiceField(
+    on_conflict = fields.Choice(
         choices=["return", "error", "cancel"],
         required=False,
         help_text="When the key is taken: answer with the execution that has it, with 409, or replace it.",

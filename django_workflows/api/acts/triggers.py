@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
-from rest_framework import serializers
 
 from django_workflows import conf
 from django_workflows.api import fields, paging
@@ -26,14 +25,14 @@ class TriggerQuery(paging.Paging):
     """Which triggers."""
 
     workflow = fields.Name(required=False)
-    type = serializers.ChoiceField(choices=TriggerType.values, required=False)
+    type = fields.Choice(choices=TriggerType.values, required=False)
 
 
 class TriggerBody(Strict):
     """A trigger to register."""
 
     workflow = fields.Name()
-    type = serializers.ChoiceField(choices=TriggerType.values)
+    type = fields.Choice(choices=TriggerType.values)
     pattern = fields.Text(
         max_length=500, help_text="An event's name or glob; cron or words like `every 5 minutes`; a webhook's path."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.apps import apps
 from django.http import HttpResponse
@@ -43,6 +43,8 @@ _lock = threading.Lock()
 class OpenApi(ApiView):
     """The description of this API in OpenAPI 3.1."""
 
+    queried: ClassVar = ("GET",)
+
     http_method_names = ["get", "head"]
     schema = None
 
@@ -55,6 +57,8 @@ class OpenApi(ApiView):
 
 class Docs(ApiView):
     """The same as pages, which need nothing from other servers."""
+
+    queried: ClassVar = ("GET",)
 
     http_method_names = ["get", "head"]
     schema = None

@@ -21,6 +21,7 @@ class Events(ApiView):
     """What is published, and the feed of everything."""
 
     requires: ClassVar = {"GET": ("view_event", VIEW), "POST": (SEND_EVENT,)}
+    queried: ClassVar = ("GET",)
 
     @describe(
         "followEvents",

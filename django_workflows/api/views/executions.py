@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,11 +20,14 @@ from django_workflows.api.shapes import executions as shapes
 from django_workflows.api.shapes import history as histories
 
 TAG = "executions"
+BELOW = ("history", "steps", "timeline", "stream", "result", "pause", "resume", "cancel", "retry", "signal")
 REASON = {"With a reason": {"reason": "The supplier asked for it."}, "Without": {}}
 
 
 class Executions(ApiView):
     """The executions."""
+
+    queried: ClassVar = ("GET",)
 
     @describe(
         "listExecutions",
@@ -39,6 +44,13 @@ class Executions(ApiView):
 
 class Execution(ApiView):
     """One execution."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """What follows another address of an execution is a slip of the pen, and no id."""
+        super().initial(request, *args, **kwargs)
+        if "/" in kwargs["id"]:
+            below = ", ".join(BELOW)
+            raise NotFound(_("There is no such address. Those of an execution are: %(below)s.") % {"below": below})
 
     @describe(
         "getExecution",
@@ -105,6 +117,8 @@ class Signal(ApiView):
 class History(ApiView):
     """What happened."""
 
+    queried: ClassVar = ("GET",)
+
     @describe(
         "getHistory",
         "Everything that happened to an execution, oldest first",
@@ -118,6 +132,8 @@ class History(ApiView):
 
 class Steps(ApiView):
     """The journal."""
+
+    queried: ClassVar = ("GET",)
 
     @describe(
         "getSteps",

@@ -18,6 +18,7 @@ class Metrics(ApiView):
     """Numbers for dashboards."""
 
     requires: ClassVar = {"GET": (VIEW,)}
+    queried: ClassVar = ("GET",)
 
     @describe(
         "getMetrics",

@@ -22,6 +22,7 @@ class Triggers(ApiView):
     """The triggers."""
 
     requires: ClassVar = {"GET": ("view_trigger",), "POST": ("add_trigger",)}
+    queried: ClassVar = ("GET",)
 
     @describe(
         "listTriggers",

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
@@ -37,6 +37,7 @@ class Stream(ApiView):
     """What happens, as it happens."""
 
     waits = True
+    queried: ClassVar = ("GET",)  # it has none, but an EventSource has no other place for a token of the project's
     http_method_names = ["get"]
 
     @describe(
@@ -80,6 +81,7 @@ class Result(ApiView):
     """How it ended, or that it has not."""
 
     waits = True
+    queried: ClassVar = ("GET",)
 
     @describe(
         "getResult",

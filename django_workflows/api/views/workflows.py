@@ -23,6 +23,7 @@ class Workflows(ApiView):
     """The workflows."""
 
     requires: ClassVar = {"GET": ("view_workflow",), "POST": ("add_workflow",)}
+    queried: ClassVar = ("GET",)
 
     @describe(
         "listWorkflows",
@@ -102,6 +103,8 @@ class Workflow(ApiView):
 
 class Versions(ApiView):
     """The versions of a workflow."""
+
+    queried: ClassVar = ("GET",)
 
     @describe(
         "listVersions",
