@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +21,7 @@ from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine import claiming, endings, lifecycle, loading
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import Dialect, dialect_of, read_time, read_uuid_or_none, transact
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.loops import LoopTurn
@@ -33,6 +35,42 @@ from django_workflows.models import Execution
 LEASE = 3600.0  # nobody extends it; it tells when a process has died in the middle
 PATIENCE = 60.0  # seconds for which another transaction may lock an execution that goes on here
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
+
+# Raw, because a test looks again and again, and making the queries took longer than everything else.
+LOOK = """
+SELECT
+    EXISTS (
+        SELECT 1 FROM django_workflows_event
+        WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now}
+    ),
+    EXISTS (SELECT 1 FROM django_workflows_execution WHERE requested > ''),
+    (
+        SELECT id FROM django_workflows_execution
+        WHERE wake_at <= {now} AND status IN ('pending', 'waiting', 'running') AND requested = '' {others}
+        ORDER BY priority DESC, wake_at, created_at LIMIT 1
+    )
+"""
+
+NEXT_MOMENT = """
+SELECT
+    (
+        SELECT MIN(wake_at) FROM django_workflows_execution
+        WHERE wake_at > {now} AND status IN ('pending', 'waiting', 'running') AND requested = ''
+    ),
+    (
+        SELECT MIN(deliver_at) FROM django_workflows_event
+        WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at > {now}
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What there is to do now; `due` is the execution that is next, of highest priority and longest due."""
+
+    has_events: bool
+    has_requests: bool
+    due: UUID | None
 
 
 class InlineCommitter:
@@ -94,9 +132,32 @@ class InlineDriver:
         self.worker = uuid4()
         self.committer = InlineCommitter()
 
+    def look(self, left_alone: Collection[UUID] = ()) -> Look:
+        """One look at everything; executions that are `left_alone` are not next."""
+        dialect, others, parameters = self._dialect(), "", list[Any]()
+        if left_alone:
+            among, parameters = dialect.among(left_alone)
+            others = f"AND NOT (id {among})"
+        events, requests, due = self._one_row(LOOK.format(now=dialect.now(), others=others), parameters)
+        return Look(has_events=bool(events), has_requests=bool(requests), due=read_uuid_or_none(due))
+
+    def next_moment(self) -> datetime | None:
+        """When the next execution or event falls due that is not due yet."""
+        moments = map(read_time, self._one_row(NEXT_MOMENT.format(now=self._dialect().now()), []))
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _one_row(self, statement: str, parameters: list[Any]) -> tuple[Any, ...]:
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(statement, parameters)
+            row: tuple[Any, ...] = cursor.fetchone()
+            return row
+
+    def _dialect(self) -> Dialect:
+        return dialect_of(connections[self.alias])
+
     def turn(self, id: UUID) -> bool:
         """Give one execution a turn, if it is due and its code is here; whether it was."""
-        dialect = dialect_of(connections[self.alias])
+        dialect = self._dialect()
         served = [(name, version) for name, version, _ in registry.served()]
         claimed, moment = self._claim(id, served)
         if claimed is None:
@@ -109,7 +170,7 @@ class InlineDriver:
 
     def _claim(self, id: UUID, served: list[tuple[str, int]]) -> tuple[claiming.Claimed | None, float]:
         """The execution, if it could be taken, and the local moment just before the database was asked."""
-        dialect = dialect_of(connections[self.alias])
+        dialect = self._dialect()
 
         def claim(cursor: CursorWrapper) -> tuple[claiming.Claimed | None, float]:
             moment = monotonic()  # after waiting for a lock or another try: what the clock is ahead by

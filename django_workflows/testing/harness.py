@@ -12,7 +12,7 @@ from django_workflows.authoring.doors import Duration
 from django_workflows.engine import verbs
 from django_workflows.engine.inline import InlineDriver
 from django_workflows.expressions.durations import parse_duration
-from django_workflows.models import Event, EventType, Execution, Status
+from django_workflows.models import Execution
 from django_workflows.testing import journals
 from django_workflows.testing.evicting import EvictingCommitter
 from django_workflows.testing.fakes import Call, Fake, definition_of
@@ -20,7 +20,6 @@ from django_workflows.triggers import scheduling
 
 MOST_TURNS = 10_000
 TICK = timedelta(milliseconds=1)  # SQLite's clock is no finer
-CLAIMABLE = (Status.PENDING, Status.WAITING, Status.RUNNING)
 
 
 class Workflows:
@@ -104,7 +103,7 @@ class Workflows:
 
     def skip_to_next(self) -> datetime | None:
         """Move the clock to the next moment at which an execution or an event falls due; None when there is none."""
-        moment = self._next_moment()
+        moment = self._driver.next_moment()
         if moment is not None:
             clock.skip(max(moment - clock.database_now(self._alias), timedelta(0)) + TICK)
         return moment
@@ -142,30 +141,13 @@ class Workflows:
     # what is due
 
     def _next(self, left_alone: set[UUID]) -> UUID | None:
-        while self._dispatch():
-            pass
-        self._carry_out()
-        due = Execution.objects.using(self._alias).due().filter(status__in=CLAIMABLE, requested="")
-        in_order = due.exclude(id__in=left_alone).order_by("-priority", "wake_at", "created_at")
-        return in_order.values_list("id", flat=True).first()
-
-    def _dispatch(self) -> bool:
-        return bool(services.dispatch(self._alias))
-
-    def _carry_out(self) -> None:
-        if Execution.objects.using(self._alias).filter(requested__gt="").exists():
+        look = self._driver.look(left_alone)
+        while look.has_events and services.dispatch(self._alias):
+            look = self._driver.look(left_alone)
+        if look.has_requests:
             verbs.carry_out_all(self._alias)
-
-    def _next_moment(self) -> datetime | None:
-        executions = Execution.objects.using(self._alias).filter(
-            wake_at__gt=clock.DatabaseNow(), status__in=CLAIMABLE, requested=""
-        )
-        events = Event.objects.using(self._alias).filter(
-            type=EventType.EVENT, execution=None, dispatched_at=None, deliver_at__gt=clock.DatabaseNow()
-        )
-        first = executions.order_by("wake_at").values_list("wake_at", flat=True).first()
-        event = events.order_by("deliver_at").values_list("deliver_at", flat=True).first()
-        return min((moment for moment in (first, event) if moment is not None), default=None)
+            look = self._driver.look(left_alone)
+        return look.due
 
     def _describe(self, id: UUID) -> str:
         execution = Execution.objects.using(self._alias).get(pk=id)

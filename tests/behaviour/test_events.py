@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 
-from django_workflows import AsyncContext, ExecutionFailed
+from django_workflows import AsyncContext, ExecutionFailed, services
 from django_workflows.client import send_event
 from django_workflows.models import Event, Signal, Status, StepResult
 from django_workflows.testing import Workflows
@@ -212,7 +212,7 @@ def test_an_event_delivered_exactly_at_the_deadline_beats_it(
     deadline = workflows.journal(execution)[0].deadline
     assert deadline is not None
     send_event("paid", 1)
-    while workflows._dispatch():
+    while services.dispatch(DEFAULT_DB_ALIAS):
         pass
     Signal.objects.update(created_at=deadline + timedelta(microseconds=offset))
     workflows.skip("2 hours")
