@@ -1,4 +1,4 @@
-"""python -m tests.proof [--database sqlite|postgres] [--part WORD] [--list]: everything, not a sample; takes hours.
+"""python -m tests.proof [--database sqlite|postgres] [--part WORD] [--share 1/5] [--list]: everything, not a sample.
 
 What is left over on the command line goes to pytest: `make proof ARGS="--part races -x"`.
 """
@@ -19,7 +19,18 @@ from tests.proof.surroundings import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASES = ("sqlite", "postgres")
-PYTEST = ("-q", "-n", "logical", "--dist", "worksteal", "-o", "faulthandler_timeout=900")
+SESSIONS = 2 * (os.cpu_count() or 1)  # half of the time is waiting
+PYTEST = (
+    "-q",
+    "-p",
+    "tests.proof.plugin",
+    "-n",
+    str(SESSIONS),
+    "--dist",
+    "worksteal",
+    "-o",
+    "faulthandler_timeout=900",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +104,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(prog="python -m tests.proof", description=__doc__)
     parser.add_argument("--database", choices=DATABASES, action="append")
     parser.add_argument("--part", action="append", default=[], help="only parts whose name contains it; repeatable")
+    parser.add_argument("--share", default="1/1", help="2/5: every fifth test, beginning with the second")
     parser.add_argument("--list", action="store_true", help="say what there is, and do nothing")
     options, more = parser.parse_known_args(arguments)
     parts = [part for part in PARTS if not options.part or any(word in part.name for word in options.part)]
     if options.list:
         say(*(f"{part.name:20} {part.shows}" for part in parts))
         return 0
+    os.environ["PROOF_SHARE"] = options.share
     outcomes = [prove(database, part, more) for database in options.database or DATABASES for part in parts]
     say("", *summary(outcomes))
     return int(any(outcome.status for outcome in outcomes))
