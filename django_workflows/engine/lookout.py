@@ -74,6 +74,11 @@ class Lookout:
         """Look no later than then."""
         self._look_at = min(self._look_at, moment)
 
+    def expect(self, moment: datetime, now: datetime) -> None:
+        """Something falls due then, as is known without a look; `now` is the database's time."""
+        self._next_due = moment if self._next_due is None else min(moment, self._next_due)
+        self.look_by(monotonic() + max((moment - now).total_seconds(), 0))
+
     def discover_queues(self) -> None:
         """A worker that names no queues serves those that are in use."""
         if self._named or monotonic() < self._discover_at:

@@ -186,6 +186,9 @@ class Pump:
             self._reporter.ended(turn, write.ending)
         if write.ending is not None or turn.abandoned:
             self._release(turn)
+        now = self.clock.now()
+        if receipt.verdict is Verdict.STORED and (due := write.due_after(receipt.inbox, now)) is not None:
+            self.lookout.expect(due, now)
         cancels = write.ending is not None and write.ending.end is End.CANCEL
         publishes = any(event.execution_id is None for event in write.events)
         moves_others = write.children or write.signals or write.cancelled or publishes or cancels

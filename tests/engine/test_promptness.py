@@ -1,0 +1,145 @@
+"""A worker that is idle moves what is due at once: what it knows itself it does not have to look for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from django_workflows import Context, conf, workflow
+from django_workflows.authoring.registry import registry
+from django_workflows.clock import monotonic
+from django_workflows.engine import pump, wakeups
+from django_workflows.engine.claiming import Peek
+from django_workflows.engine.crew import TurnCrew
+from django_workflows.engine.lookout import Lookout
+from django_workflows.engine.pump import Pump
+from django_workflows.engine.repertoire import diet_of
+from django_workflows.engine.turn import Turn
+from django_workflows.engine.writes import Ending
+from django_workflows.models import Execution
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RARELY = 1.2  # seconds
+
+
+class Observer:
+    """Does something after the first look."""
+
+    def __init__(self, act: Callable[[], Any] = lambda: None) -> None:
+        self._act = act
+
+    def looked(self, peek: Peek) -> None:
+        act, self._act = self._act, lambda: None
+        act()
+
+    def ended(self, turn: Turn, ending: Ending) -> None: ...
+    def held(self, count: int) -> None: ...
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone with it."""
+    for name, table in vars(registry).items():
+        if isinstance(table, dict):
+            monkeypatch.setattr(registry, name, table.copy())
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch, settings: Settings, names: None) -> None:
+    """A worker looks rarely just because time has passed."""
+    monkeypatch.setattr(pump, "IDLE_SECONDS", RARELY / 2)
+    settings.WORKFLOWS = {"POLL_INTERVAL": RARELY}
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[[Observer], Pump]]:
+    made: list[Pump] = []
+
+    def make(observer: Observer) -> Pump:
+        engine = Pump(uuid4(), diet_of(["default"]), alias=conf.database(), reporter=observer)
+        engine.crew = TurnCrew(
+            engine, threads=2, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None
+        )
+        made.append(engine)
+        wakeups.subscribe(engine.wake_up)
+        return engine
+
+    yield make
+    for engine in made:
+        wakeups.unsubscribe(engine.wake_up)
+
+
+def test_a_sleep_that_begins_while_nothing_is_due_ends_in_time(
+    patient: None, worker: Callable[[Observer], Pump]
+) -> None:
+    """TMR-01: the worker that has parked it knows when it is due."""
+
+    @workflow(name="nap")
+    def nap(ctx: Context) -> None:
+        for _ in range(4):
+            ctx.sleep(0.05)
+
+    nap.start()
+    worker(Observer()).run(until_idle=0.0)
+    execution = Execution.objects.get()
+    assert execution.completed_at is not None
+    assert execution.completed_at - execution.created_at < timedelta(seconds=RARELY)
+
+
+def test_what_a_wake_up_names_is_claimed_without_a_look(patient: None, worker: Callable[[Observer], Pump]) -> None:
+    @workflow(name="named", priority=7)
+    def named(ctx: Context) -> None: ...
+
+    said: list[str] = []
+
+    def hear(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if "WITH place" in sql or "WITH due" in sql:
+            said.append("look" if "WITH place" in sql else "claim")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(hear):
+        worker(Observer(named.start)).run(until_idle=0.0)
+    assert Execution.objects.get().status == "completed"
+    assert said[:3] == ["look", "claim", "look"]
+
+
+def test_a_wake_up_that_was_wrong_leads_to_a_look(
+    patient: None, worker: Callable[[Observer], Pump], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was there; somewhere else there is."""
+
+    @workflow(name="urgent", priority=7)
+    def urgent(ctx: Context) -> None: ...
+
+    def mislead() -> None:
+        with monkeypatch.context() as silence:
+            silence.setattr(engine, "wake_up", lambda *told: None)
+            silence.setattr(wakeups, "_in_process", ())
+            urgent.start()
+        engine.wake_up("default", 3)
+
+    engine = worker(Observer(mislead))
+    engine.run(until_idle=0.0)
+    assert Execution.objects.get().status == "completed"
+
+
+def test_one_wake_up_after_the_other_does_not_put_off_the_look_that_follows() -> None:
+    """A NOTIFY may have been held back, because another came just before."""
+    lookout = Lookout(("default",), conf.database())
+    lookout._look_at = monotonic() + RARELY
+    lookout.wake_up("default", 3)
+    first = lookout._again_at[0]
+    time.sleep(0.002)
+    assert lookout.wake_up("default", 5)
+    assert lookout.look_at == 0.0
+    assert lookout.take_told() == [("default", 5), ("default", 3)]
+    assert lookout.look_at == first
+    assert not lookout.wake_up("another", 5)
