@@ -96,9 +96,15 @@ class DatabaseClock:
     def now(self) -> datetime:
         """The estimated present time of the database."""
         base, moment, _, skipped = self._known
-        return base + timedelta(seconds=monotonic() - moment) + (_offset - skipped)
+        return _later(base, monotonic() - moment, skipped)
 
     def at_least(self) -> datetime:
         """A time that the database has certainly reached."""
         base, _, moment, skipped = self._known
-        return base + timedelta(seconds=monotonic() - moment) + (_offset - skipped)
+        return _later(base, monotonic() - moment, skipped)
+
+
+def _later(base: datetime, seconds: float, skipped: timedelta) -> datetime:
+    """`skipped` is how far tests had moved the clock when `base` was read."""
+    moment = base + timedelta(0, seconds)
+    return moment if skipped is _offset else moment + (_offset - skipped)

@@ -93,6 +93,8 @@ def to_json(value: Any, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) 
         _raise_fault(value, max_depth)
     if type(value) in SCALARS:
         return data, value
+    if type(value) is list and SCALARS.issuperset(map(type, value)):
+        return data, value.copy()
     # Two brackets per level: short texts cannot be too deep.
     if len(data) > 2 * max_depth and _is_deeper(data, max_depth):
         raise find_fault(value, max_depth=max_depth) or too_deep("$", max_depth)

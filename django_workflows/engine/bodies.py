@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -68,8 +68,8 @@ async def call_async(effect: Invoke) -> Outcome:
     token = entered.set(effect.current)
     limit = asyncio.timeout(seconds_of(effect))
     try:
-        async with limit:
-            value = await effect.step.fn(*effect.args, **effect.kwargs)
+        call = effect.step.fn(*effect.args, **effect.kwargs)
+        value = await (call if effect.step.options.timeout is None else _within(limit, call))
         return outcome(effect, value)
     except NOT_FAILURES:
         raise
@@ -81,6 +81,11 @@ async def call_async(effect: Invoke) -> Outcome:
         return Outcome(error=error)
     finally:
         entered.reset(token)
+
+
+async def _within(limit: asyncio.Timeout, call: Awaitable[Any]) -> Any:
+    async with limit:
+        return await call
 
 
 def _is_being_cancelled() -> bool:

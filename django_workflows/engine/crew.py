@@ -54,7 +54,14 @@ class TurnCrew:
             definition = registry.workflow(one.claimed.workflow, one.claimed.version)
             common: dict[str, Any] = {"clock": self._pump.clock, "committer": self._pump, "alias": self._pump.alias}
             if definition.is_async:
-                turn = LoopTurn(one, definition, surroundings=self._loop, loop=self._loop.loop, **common)
+                turn = LoopTurn(
+                    one,
+                    definition,
+                    surroundings=self._loop,
+                    loop=self._loop.loop,
+                    call_soon=self._loop.call_soon,
+                    **common,
+                )
                 self._async_turns += 1
                 self._pump.hold(turn)
                 coroutines.append(partial(self._run_on_loop, turn))

@@ -46,9 +46,9 @@ KEPT_AFTER = 3  # executions of a statement on one connection, after which its p
 _JSON = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """A column of a table of values: its name and its type in PostgreSQL."""
+    """A column of a table of values: its name and its type in PostgreSQL. Each is made once, and is its own key."""
 
     name: str
     type: str
@@ -111,7 +111,7 @@ class Dialect:
         if (
             self.vendor == "postgresql" and type == "uuid"
         ):  # one text costs a fraction of what the driver takes for a list
-            return "= ANY(%s::uuid[])", ["{" + ",".join(map(str, values)) + "}"]
+            return "= ANY(%s::uuid[])", ["{" + ",".join([value.hex for value in values]) + "}"]
         return f"= ANY(%s::{type}[])", [values]
 
     def as_json(self, column: str) -> str:

@@ -10,6 +10,9 @@ import os
 import random
 from uuid import UUID
 
+_NO_VERSION = ~(0xF << 76 | 0x3 << 62)
+_VERSION_4 = 0x4 << 76 | 0x2 << 62
+
 _random = random.Random(os.urandom(32))
 
 
@@ -22,4 +25,5 @@ os.register_at_fork(after_in_child=_seed)
 
 def new_id() -> UUID:
     """A random UUID."""
-    return UUID(int=_random.getrandbits(128), version=4)
+    bits = _random.getrandbits(128) & _NO_VERSION | _VERSION_4
+    return UUID(int=bits)

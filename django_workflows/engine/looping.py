@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,8 @@ class LoopThread:
     ) -> None:
         self._pool, self._helpers, self._committer, self._on_exit = pool, helpers, committer, on_exit
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._is_woken = False
         self._thread = threading.Thread(target=self._run, name="workflows-loop", daemon=True)
         self._started = False
 
@@ -51,6 +54,18 @@ class LoopThread:
             task = self.loop.create_task(coroutine())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Call this on the loop, from any thread. A commit answers many turns: together they wake the loop once."""
+        self._calls.append(call)
+        if not self._is_woken:
+            self._is_woken = True
+            self.loop.call_soon_threadsafe(self._make_calls)
+
+    def _make_calls(self) -> None:
+        self._is_woken = False  # who comes from now on wakes it again; who came before is in the line
+        while self._calls:
+            self.loop.call_soon(self._calls.popleft())
 
     # the surroundings of a LoopTurn
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from django_workflows.engine import effects
@@ -22,9 +22,16 @@ HOPS = 5  # rounds of the loop without a new call after which the workflow's cod
 class RestingTurn(Turn):
     """What the tasks of a turn have in common."""
 
-    def __init__(self, *args: Any, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        loop: asyncio.AbstractEventLoop,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.loop = loop
+        self._call_soon = call_soon or loop.call_soon_threadsafe
         self.is_spawning = False  # the engine's own tasks have no scope of the workflow's
         self.tasks: set[asyncio.Task[Any]] = set()
         self.main: asyncio.Task[Any] | None = None
@@ -156,7 +163,7 @@ class RestingTurn(Turn):
     def wake(self) -> None:
         """Called with every change, by the committer's thread as well."""
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._after_change)
+            self._call_soon(self._after_change)
 
     def _after_change(self) -> None:
         if self.abandoned and not self.has_ended:
