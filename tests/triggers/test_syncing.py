@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import DEFAULT_DB_ALIAS
 
 from django_workflows import Context, on, webhook
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition
+from django_workflows.management import preflight
 from django_workflows.management.commands import runworkflows
 from django_workflows.models import Trigger
 from django_workflows.triggers import registering, syncing
@@ -127,12 +130,20 @@ def test_a_worker_that_reloads_writes_what_the_code_says(
 ) -> None:
     """As `migrate` does: who edits code does not migrate after each line. Any other start only adds."""
     asked: list[bool] = []
-    monkeypatch.setattr(runworkflows, "publish", lambda alias, *, only_missing: asked.append(only_missing))
+
+    def note(alias: str, *, only_missing: bool) -> None:
+        asked.append(only_missing)
+
+    monkeypatch.setattr(preflight, "publish", note)
+    assert preflight._check_now(DEFAULT_DB_ALIAS, only_missing=only_missing)
+
+    monkeypatch.setattr(preflight, "passes", note)  # it did not pass: nothing is started
+    monkeypatch.setattr(runworkflows, "_log_to", lambda stream, level: None)
     if reloading:
         monkeypatch.setenv(runworkflows.RELOAD_ENV, "1")
-
-    assert runworkflows._check_database() == 0
-    assert asked == [only_missing]
+    with pytest.raises(CommandError, match="did not start"):
+        call_command("runworkflows")
+    assert asked == [only_missing, only_missing]
 
 
 def test_the_path_of_a_webhook_moves_from_one_workflow_to_another(code: dict[str, Any]) -> None:
