@@ -6,7 +6,9 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 
+from django_workflows.models import FINISHED
 from tests.chaos.play import Result
+from tests.chaos.stage import SKEWS
 
 MOST = 20  # of what is wrong
 
@@ -18,8 +20,10 @@ def lines(result: Result) -> Iterator[str]:
     yield f"executions started           {sum(result.statuses.values())}"
     for status, count in sorted(result.statuses.items()):
         yield f"    {status:24} {count}"
+    yield f"executions finished          {sum(result.statuses[status] for status in FINISHED)}"
     yield from _table("acknowledged to those who asked", result.acknowledged)
     yield from _table(f"faults                       {sum(result.faults.values())}", result.faults)
+    yield f"clocks of workers wrong by   {', '.join(f'{skew:+g} s' for skew in SKEWS)}"
     yield from _table("the provider", result.provider)
     yield from _table("an operator had to", result.operator)
     yield ""
@@ -33,6 +37,7 @@ def lines(result: Result) -> Iterator[str]:
         yield f"{name:28} {len(wrong)}"
         yield from (f"    {what}" for what in wrong[:MOST])
     yield ""
+    yield f"longest recovery{max(result.recoveries.values(), default=0.0):57.2f} s"
     for kind, seconds in sorted(result.recoveries.items()):
         yield f"longest recovery, {kind:48} {seconds:6.2f} s"
     yield f"all had ended after the last fault within {result.settled:.1f} s"
