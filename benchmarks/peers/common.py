@@ -1,8 +1,8 @@
 """The same measurements for every peer. What differs is how it starts, signals and is asked: see `Peer`.
 
-A worker is `run.py work MODE`, a process of its own that says "ready" on its standard output. MODE is "fast" for the
-settings with which the peer does most in a second, "async" for the same of its `async def` side, "prompt" for those
-with which it answers soonest, "default" for those it comes with.
+A worker is `run.py work MODE`, a process of its own that says "ready" on its standard output. MODE is "fast" for those
+of the settings we have tried with which the peer did most in a second, "async" for the same of its `async def` side,
+"prompt" for those with which it answered soonest, "default" for those it comes with. A peer may have further modes.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ class Peer(ABC):
     def span(self) -> tuple[float, float]:
         """When the first began and when the last completed, in seconds."""
 
+    def mode(self, workflow: str) -> str:
+        """The mode of the worker whose throughput is measured."""
+        return "async" if workflow.startswith("async_") else "fast"
+
     def signal(self, id: str) -> None:
         """Let an execution of "resumed" go on."""
         raise NotImplementedError
@@ -107,7 +111,7 @@ def throughput(peer: Peer, sizes: Sizes, *, workflow: str) -> Reading:
     count, steps = sizes["executions"], sizes.get("steps", 1)
     peer.start_many(workflow, [steps] * count)
     before = peer.commits()
-    with worker("async" if workflow.startswith("async_") else "fast") as process:
+    with worker(peer.mode(workflow)) as process:
         used = processes.cpu_seconds([process.pid])
         wait_until(lambda: peer.completed() >= count, within=PATIENCE, every=0.1, what="completions")
         used = processes.cpu_seconds([process.pid]) - used
