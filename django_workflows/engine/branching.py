@@ -39,6 +39,7 @@ def race(turn: Turn, scope: str, key: str, command: commands.Race, entry: Entry 
     if entry is not None and entry.is_final:
         index = turn.read(entry.output)["index"]
         result = (yield Branches(key, command.branches, None, race=True, only=index))[index]
+        turn.close_branches(key, len(command.branches), index)  # what the others got is there for later waits
     else:
         index, result = yield Branches(key, command.branches, None, race=True)
         entry = _decide(turn, key, command, index, result)

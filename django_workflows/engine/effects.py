@@ -92,10 +92,14 @@ class TimerWait(Wait, frozen=True):
 
 
 class MessageWait(Wait, frozen=True):
-    """For an unread message: a signal called `name`, or an event delivered to this wait."""
+    """For an unread message: a signal called `name`, or an event delivered to this wait.
+
+    An event with these values (`match`) that was delivered to a branch which has lost a race will do as well.
+    """
 
     name: str
     is_event: bool
+    match: tuple[tuple[str, Any], ...] = ()
 
 
 class ChildWait(Wait, frozen=True):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django_workflows import codec
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock
 from django_workflows.engine.effects import ChildWait, MessageWait, Stop, Wait
 from django_workflows.engine.loading import ChildOutcome, Loaded, Unread
+from django_workflows.engine.published import hash_for, keys_of
 from django_workflows.engine.standing import Standing
 from django_workflows.engine.writes import End, Ending
 
@@ -23,6 +25,7 @@ class Inbox(Standing):
         self.seen_inbox = loaded.claimed.inbox
         self.waits: dict[str, Wait] = {}
         self._consumed: set[UUID] = set()
+        self._closed: set[str] = set()  # scopes of branches that lost a race
 
     def resolve(self, wait: Wait) -> Any:
         """What a wait came to, or None while it goes on. A message before the deadline beats the deadline."""
@@ -35,12 +38,29 @@ class Inbox(Standing):
         return True if wait.deadline is not None and wait.deadline <= self.at_least() else None
 
     def message_for(self, wait: MessageWait) -> Unread | None:
+        """The oldest that answers it: one that is addressed to it, else an event that the loser of a race has left."""
+        left = None
         for unread in self.inbox:
             # of an event the name too: an earlier generation may have left a message to a wait at the same position
-            addressed = unread.step_key == (wait.key if wait.is_event else "") and unread.name == wait.name
-            if addressed and (wait.deadline is None or unread.created_at <= wait.deadline):
+            if unread.name != wait.name or not (wait.deadline is None or unread.created_at <= wait.deadline):
+                continue
+            if unread.step_key == (wait.key if wait.is_event else ""):
                 return unread
-        return None
+            if left is None and wait.is_event and unread.step_key and self._is_left(unread, wait):
+                left = unread
+        return left
+
+    def _is_left(self, unread: Unread, wait: MessageWait) -> bool:
+        """Whether it was delivered to a branch that has lost a race, and has what this wait wants."""
+        if not self.is_closed(unread.step_key):
+            return False
+        match = dict(wait.match)
+        data = None if unread.data is None else codec.decode(unread.data)
+        return hash_for(data, keys_of(match)) == codec.match_hash(match)
+
+    def is_closed(self, key: str) -> bool:
+        """Whether this key, or scope, belongs to a branch that has lost a race."""
+        return any(key.startswith(prefix) for prefix in self._closed)
 
     def feed(self, inbox_number: int, unread: list[Unread], children: list[ChildOutcome]) -> None:
         """Hand on what has arrived since the turn began; ignored once the turn has looked for the last time."""

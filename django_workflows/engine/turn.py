@@ -66,7 +66,6 @@ class Turn(Outbox):
         self.secrets: set[str] = set()  # addresses that the workflow holds, which the journal must not show
         self.steps = 0  # that came to an outcome in this turn
         self._suspects: set[str] = set()
-        self._closed: set[str] = set()  # scopes of branches that lost a race
         self._unrecorded: set[str] = set()  # keys of steps under way that have no row yet
         self._limit = conf.max_steps()
 
@@ -136,10 +135,6 @@ class Turn(Outbox):
         """The race at `key` is decided: its other branches record nothing more."""
         with self.lock:
             self._closed.update(branch_prefix(key, index) for index in range(count) if index != winner)
-
-    def is_closed(self, key: str) -> bool:
-        """Whether this key, or scope, belongs to a branch that has lost a race."""
-        return any(key.startswith(prefix) for prefix in self._closed)
 
     def _record(self, entry: Entry) -> None:
         with self.lock:

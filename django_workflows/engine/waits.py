@@ -62,7 +62,7 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
     if entry is None:
         entry = _open_event_wait(turn, key, command)
     if not entry.is_final:
-        wait = MessageWait(key, entry.deadline, command.name, True)
+        wait = MessageWait(key, entry.deadline, command.name, True, tuple(command.match.items()))
         if command.lookback is not None and turn.message_for(wait) is None:
             # on every replay too: the turn that opened the wait may have ended before it looked
             yield Barrier()

@@ -73,6 +73,30 @@ def test_two_that_are_ready_at_once(workflows: Workflows, colour: Colour) -> Non
     assert workflows.result(execution) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("lookback", [None, "1 hour"])
+def test_an_event_that_a_loser_got_is_there_for_a_later_wait_that_it_fits(
+    workflows: Workflows, colour: Colour, lookback: str | None
+) -> None:
+    """EVT-25: both come in one commit; each later wait gets what fits it, once."""
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> list[Any]:
+        winner = await ctx.race(lambda c: c.wait_for_event("a"), lambda c: c.wait_for_event("b"))
+        other = await ctx.wait_for_event("b", match={"x": 2}, timeout="1 minute", lookback=lookback)
+        found = await ctx.wait_for_event("b", match={"x": 1}, timeout="1 hour", lookback=lookback)
+        again = await ctx.wait_for_event("b", timeout="1 minute", lookback=lookback)
+        return [winner.index, other, found and found.data, again]
+
+    execution = flow.start()
+    workflows.run_until_idle()
+    send_event("a")
+    send_event("b", {"x": 1})
+    winner, other, found, again = workflows.result(execution)
+
+    assert again is None
+    assert (winner, other, found) == (0, None, {"x": 1}) or winner == 1
+
+
 def test_a_race_between_an_event_a_signal_and_a_timer(workflows: Workflows, colour: Colour) -> None:
     """EVT-25: whichever comes first."""
 
