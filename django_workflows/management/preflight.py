@@ -9,10 +9,10 @@ import os
 import sys
 
 from django.db import DatabaseError, InterfaceError, connections
-from django.db.migrations.executor import MigrationExecutor
 
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Fault, fault_of
 from django_workflows.engine.outages import UNREACHABLE, Outage
+from django_workflows.management.schema import problem_of_tables
 from django_workflows.services import publish
 
 # What a server answers, in words only, to who will never be let in.
@@ -75,15 +75,8 @@ def is_away(alias: str, error: Exception) -> bool:
 
 
 def _check_now(alias: str, *, only_missing: bool) -> bool:
-    executor = MigrationExecutor(connections[alias])
-    targets = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "django_workflows"]
-    if executor.migration_plan(targets):
-        sys.stderr.write(f"The tables of django_workflows in {alias!r} are not up to date: run `manage.py migrate`.\n")
-        return False
-    applied = {name for app, name in executor.loader.applied_migrations if app == "django_workflows"}
-    known = {name for app, name in executor.loader.disk_migrations if app == "django_workflows"}
-    if unknown := applied - known:
-        sys.stderr.write(f"The tables are newer than this code: unknown migration(s) {', '.join(sorted(unknown))}.\n")
+    if problem := problem_of_tables(alias):
+        sys.stderr.write(f"{problem}\n")
         return False
     publish(alias, only_missing=only_missing)
     return True
