@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Collection
 from typing import TypeVar
@@ -78,6 +79,9 @@ ORDINALS = {"last": LAST} | {
 }
 TIMES = {"noon": (12, 0), "midday": (12, 0), "midnight": (0, 0)}
 
+_ZONES = {"in", "utc", "gmt", "z"}
+_KNOWN = sorted({*UNITS, *ADVERBS, *DAYS, *MONTHS, *NUMBERS, *ORDINALS, *TIMES, "every", "each", "month", "day"})
+
 _TOKEN = re.compile(r"[0-9]+(?::[0-9]+)?(?:am|pm|st|nd|rd|th)?|[a-z]+|[^\sa-z0-9]")
 
 
@@ -131,9 +135,15 @@ class Words:
 
     def end(self) -> None:
         """Nothing may follow."""
+        if self.peek() in _ZONES:
+            raise Unreadable("the time zone is given apart, as tz")
         if self.peek():
             raise Unreadable(f"nothing is known about {self.shown()} here")
 
     def shown(self) -> str:
-        """The next word, for a message."""
-        return f'"{self.peek()[:30]}"' if self.peek() else "its end"
+        """The next word, for a message, and what was probably meant."""
+        if not self.peek():
+            return "its end"
+        word = self.peek()[:30]
+        close = [] if word in _KNOWN else difflib.get_close_matches(word, _KNOWN, n=1)
+        return f'"{word}" (did you mean "{close[0]}"?)' if close else f'"{word}"'

@@ -132,3 +132,23 @@ def test_intervals_are_counted_from_the_day_of_the_anchor() -> None:
 def test_days_in_a_zone_begin_at_its_midnight() -> None:
     found = parse_schedule("every 2 days at 9am", tz="Asia/Tokyo", anchor=SATURDAY).next_after(SATURDAY)
     assert found == datetime(2026, 11, 23, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("evry monday", '"evry" (did you mean "every"?)'),
+        ("every tusday at 9am", '"tusday" (did you mean "tuesday"?)'),
+        ("every 5 minuets", '"minuets" (did you mean "minutes"?)'),
+        ("first of mnth", '"mnth" (did you mean "month"?)'),
+        ("everyday at 9am", '"everyday" (did you mean "every"?)'),
+        ("xyzzy", '"xyzzy"'),
+        ("every monday at 9am in Europe/Berlin", "the time zone is given apart, as tz"),
+        ("every day at 9am UTC", "the time zone is given apart, as tz"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_with_what_was_probably_meant(text: str, words: str) -> None:
+    with pytest.raises(InvalidExpression) as refused:
+        parse_schedule(text)
+    assert words in str(refused.value)
+    assert ("did you mean" in str(refused.value)) == ("did you mean" in words)
