@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -26,11 +27,13 @@ from django_workflows.engine.database import (
 from django_workflows.engine.writes import Receipt, Verdict, Write
 from django_workflows.models import Status
 
+READ_BACK_PAUSES = (0.01, 0.1, 0.3)
+
 Sync = Callable[[datetime, float], None]
 
 
 def store_all(alias: str, writes: Sequence[Write], sync: Sync = lambda now, moment: None) -> list[Receipt]:
-    """A receipt for each write. Raises `ConnectionLost`: then nothing was stored, and the same call may be repeated.
+    """A receipt for each write. Raises `ConnectionLost`: then the same call may be repeated, whatever was stored.
 
     `sync` learns the database's time and the local moment before it was asked.
     """
@@ -81,11 +84,7 @@ def _store_compactly(alias: str, dialect: Dialect, writes: Sequence[Write], sync
 def _absent(alias: str, dialect: Dialect, writes: Sequence[Write], rows: dict[UUID, Locked]) -> set[UUID]:
     """Apart from the statement that has written: asking again must not write again."""
     ids = [write.execution_id for write in writes]
-    while True:
-        try:
-            return single(alias, lambda cursor: committing.absent(cursor, dialect, ids, rows))
-        except AmbiguousCommit:
-            continue
+    return _read_back(lambda: single(alias, lambda cursor: committing.absent(cursor, dialect, ids, rows)))
 
 
 def _after_ambiguity(alias: str, dialect: Dialect, writes: Sequence[Write], sync: Sync) -> list[Receipt]:
@@ -93,17 +92,25 @@ def _after_ambiguity(alias: str, dialect: Dialect, writes: Sequence[Write], sync
 
     Rows are found by their ids, so storing them twice changes nothing; only what counts up must not be repeated.
     """
-    while True:
-        try:
-            applied = transact(alias, lambda cursor: _applied(cursor, dialect, writes))
-            break
-        except AmbiguousCommit:
-            continue
+    applied = _read_back(lambda: transact(alias, lambda cursor: _applied(cursor, dialect, writes)))
     left = [write for write in writes if write.execution_id not in applied]
     again = dict(zip((write.execution_id for write in left), store_all(alias, left, sync) if left else [], strict=True))
     # nobody knows which inbox it met: what counts only `unless_moved` is proposed again
     stored = Receipt(verdict=Verdict.STORED, inbox=-1)
     return [again.get(write.execution_id, stored) for write in writes]
+
+
+def _read_back(ask: Callable[[], set[UUID]]) -> set[UUID]:
+    """Ask on new connections, again while they are lost: nobody is to hear of an error when all was stored."""
+    for pause in READ_BACK_PAUSES:
+        try:
+            return ask()
+        except (AmbiguousCommit, ConnectionLost):
+            time.sleep(pause)
+    try:
+        return ask()
+    except AmbiguousCommit as error:
+        raise ConnectionLost(str(error)) from error
 
 
 def _applied(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> set[UUID]:

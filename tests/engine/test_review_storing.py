@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,10 +26,13 @@ from django_workflows.models import Execution, Status, StepStatus
 from tests.engine.test_review_branches import StoresAtOnce
 from tests.engine.test_review_turns import _claimed
 from tests.factories import ago, make_execution, make_signal
+from tests.proof.accidents import ACCIDENTS
+from tests.proof.tapping import is_commit, tapped
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ALIAS = "default"
+LOST = "connection lost"
 
 
 def _nothing(ctx: Any) -> None: ...
@@ -162,6 +165,27 @@ def test_a_turn_that_is_stored_again_after_an_outage_is_told_as_stored(end: End)
     first, again = store_all(ALIAS, [write])[0], store_all(ALIAS, [write])[0]
     assert (first.verdict, again.verdict) == (Verdict.STORED, Verdict.STORED)
     assert again.before
+    assert execution.steps.count() == 1
+
+
+@pytest.mark.parametrize("end", [End.COMPLETE, End.SUSPEND])
+def test_an_answer_that_is_lost_twice_is_read_back_and_nobody_hears_of_an_error(end: End) -> None:
+    """DBF-04: the commit took place, and then the connection broke again while that was being found out."""
+    execution = make_execution(Status.RUNNING)
+    turn = _turn(execution)
+    turn.record(turn.new_entry("1", "step", "charge", "succeeded"))
+    turn.set_ending(Ending(end=end))
+    answer_lost, lost = (accident for accident in ACCIDENTS if accident.name in {"completion unknown, applied", LOST})
+    left = [answer_lost, lost, lost]
+
+    def break_off(connection: Any, sql: str, proceed: Callable[[], Any]) -> Any:
+        if left and (is_commit(connection, sql) and not sql.startswith("BEGIN")):
+            return left.pop(0).happen(connection, sql, proceed)
+        return proceed()
+
+    with tapped(connection, break_off):
+        (receipt,) = store_all(ALIAS, [_taken(turn)])
+    assert (receipt.verdict, left) == (Verdict.STORED, [])
     assert execution.steps.count() == 1
 
 
