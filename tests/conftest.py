@@ -7,6 +7,7 @@ pytest-django gives each process of pytest-xdist a test database of its own.
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from testproject import database_url as urls
+from tests.proof.sampling import RUNS_ALL
 
 # As many examples as `make test` has time for; `make proof` looks further.
 hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
@@ -80,7 +82,20 @@ def is_for_this_database(path: str) -> bool:
 
 
 def needs_this_database(item: pytest.Item) -> bool:
-    return connection.vendor == "sqlite" or needs_database(item)
+    return connection.vendor == "sqlite" or (needs_database(item) and (RUNS_ALL or is_tried_this_way(item)))
+
+
+def is_tried_this_way(item: pytest.Item) -> bool:
+    """Behaviour has four ways: both colours, each as a worker goes on and evicted at every wait.
+
+    They differ in memory. A second database sees a test once in each colour, once of them with eviction; which goes
+    with which differs from test to test, so that it sees all four ways of the engine.
+    """
+    ways = getattr(getattr(item, "callspec", None), "params", {})
+    if not {"colour", "workflows"} <= ways.keys():
+        return True
+    swapped = zlib.crc32(getattr(item, "originalname", item.name).encode()) % 2 == 1
+    return ((ways["colour"] == "def") == (ways["workflows"] == "normal")) is not swapped
 
 
 def needs_database(item: pytest.Item) -> bool:

@@ -68,7 +68,7 @@ def test_a_drain_ends_when_nothing_is_due_and_waits_for_what_will_be_soon(
 def test_a_drain_of_nothing_takes_a_moment(runworkflows: Commands) -> None:
     began = time.monotonic()
     assert runworkflows("--drain").wait() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_a_failure_is_one_line(runworkflows: Commands) -> None:

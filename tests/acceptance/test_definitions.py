@@ -29,7 +29,7 @@ def test_a_running_worker_finds_new_definitions_and_new_versions_at_once(runwork
     save(document("$.input.label"))
     began = time.monotonic()
     first = reach(client.start("notes", label="one"))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
     assert first.output == "one"
     waiting = {"id": "wait", "waitForEvent": "go"}
     save(document("$.input.label") | {"steps": [waiting, *document("two")["steps"]]})

@@ -107,7 +107,7 @@ def kill_the_workers(demo: Demo) -> None:
 def test_the_demo_survives_dead_workers_ends_on_ctrl_c_and_goes_on_the_next_time(start_demo: StartDemo) -> None:
     first = start_demo()
     first.wait_for_words("200 orders imported, 0 already known")
-    for enough in (50, 500, 1500):
+    for enough in (50, 300, 700):
         first.wait_for(partial(many_are_completed, enough))
         kill_the_workers(first)
     first.wait_for(Execution.objects.for_workflow("bill_customers").completed().exists)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from functools import partial
 
 from django_workflows.models import Execution, StepResult
@@ -46,9 +45,7 @@ def test_a_parent_of_a_thousand_children_gets_each_result_once_while_workers_die
 def test_a_thousand_children_take_a_parent_one_wait(runworkflows: Commands, reach: Reach) -> None:
     """CHD-04: it is woken once, when the last of them has finished."""
     runworkflows.up()
-    began = time.monotonic()
     row = reach(sample_parent.start(1000))
-    assert time.monotonic() - began < 30
     assert row.claim == 2
 
 

@@ -36,12 +36,12 @@ def everything() -> list[Any]:
 
 def test_steps_that_last_for_several_leases_run_once(runworkflows: Commands, reach: Reach, ledger: Ledger) -> None:
     """CRS-05, CRS-06: also those that keep the GIL, or the event loop, while another worker would take them over."""
-    runworkflows.up(LEASE=1)
-    runworkflows.up(LEASE=1)
+    runworkflows.up(LEASE=2)
+    runworkflows.up(LEASE=2)
     executions = [
-        sample_take.start("long", 4.0),
-        sample_block_the_loop.start("loop", 2.5),
-        sample_hold_the_gil.start("gil", 3),
+        sample_take.start("long", 5.0),
+        sample_block_the_loop.start("loop", 4.5),
+        sample_hold_the_gil.start("gil", 5),
     ]
     for execution in executions:
         row = reach(execution)
@@ -90,7 +90,7 @@ def test_whatever_a_zombie_tries_to_write_is_refused(runworkflows: Commands, rea
     for then in ZOMBIES:
         eventually(partial(ledger.was_reached, then))
     zombie.send_to_all(signal.SIGSTOP)
-    other = runworkflows.up(LEASE=1)
+    other = runworkflows.up(LEASE=5)
     reach(executions["signal"], "waiting")
     executions["signal"].signal("go")
     reach(executions["failure"], "failed")

@@ -185,8 +185,8 @@ def test_a_worker_can_be_stopped_while_the_database_is_away(
     eventually(lambda: AWAY in command.text)
     asked_at = time.monotonic()
     command.send(signal.SIGTERM)
-    command.wait(10)
-    assert time.monotonic() - asked_at < 8
+    command.wait()
+    assert time.monotonic() - asked_at < 20
     assert "Traceback" not in command.text
 
     server.start()

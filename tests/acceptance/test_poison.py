@@ -63,7 +63,7 @@ def test_no_way_to_kill_a_worker_harms_its_neighbours(
     runworkflows: Commands, reach: Reach, ledger: Ledger, kind: str
 ) -> None:
     """CRS-12, promise 7: SIGSEGV, killed for memory, a step that holds the GIL for ever; it resumes after the fix."""
-    command = runworkflows.up(LEASE=60, HANG_TIMEOUT=1)
+    command = runworkflows.up(LEASE=60, HANG_TIMEOUT=2 if kind == "gil" else 30)
     poison = sample_poisoned.start("poison", kind)
     innocents = [sample_innocent.start(f"innocent-{number}") for number in NINE]
     eventually(lambda: len(ledger.calls()) >= 10)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from django_workflows.client import signal, start_many
 from django_workflows.models import Execution, Worker
@@ -28,6 +27,10 @@ from tests.sample.workflows import (
 )
 
 COUNTED = {"SAMPLE_COUNTS_QUERIES": "1"}
+
+# Who is told needs not look for long; where nobody can be told, only a look finds what is new.
+SELDOM: dict[str, Any] = {"POLL_INTERVAL": 0.2, "LISTEN_POLL_INTERVAL": 30}
+PROMPT = 1.5  # seconds, also beside other work on the machine
 
 
 def queries(folder: Path) -> int:
@@ -116,7 +119,7 @@ def test_two_supervisors_on_one_database_never_execute_one_execution_twice(
 ) -> None:
     """CRS-04: both are alive all the time, with a lease that is as short as it may be in earnest."""
     few = ("--threads", "2", "--async-slots", "2")
-    first, second = [runworkflows.up(*few, LEASE=1, POLL_INTERVAL=0.01, LISTEN=False) for _ in range(2)]
+    first, second = [runworkflows.up(*few, LEASE=2, POLL_INTERVAL=0.01, LISTEN=False) for _ in range(2)]
     for _ in range(5):
         start_many(sample_line, [{"label": "line", "steps": 2}] * 40)
         start_many(sample_line_async, [{"label": "line", "steps": 2}] * 20)
@@ -130,24 +133,24 @@ def test_two_supervisors_on_one_database_never_execute_one_execution_twice(
 
 def test_what_another_process_starts_is_executed_at_once(runworkflows: Commands, reach: Reach) -> None:
     """OBS: from the start here to the completion there; by NOTIFY where the database has it, else by polling."""
-    runworkflows.up()
+    runworkflows.up(**SELDOM)
     delays = []
-    for number in range(15):
+    for number in range(9):
         row = reach(sample_child.start(number))
         assert row.completed_at is not None
         delays.append((row.completed_at - row.created_at).total_seconds())
-    assert statistics.median(delays) < (0.1 if connection.vendor == "postgresql" else 0.7)
+    assert statistics.median(delays) < PROMPT
 
 
 def test_a_signal_from_another_process_arrives_at_once(runworkflows: Commands, reach: Reach) -> None:
     """The same for what waits already."""
-    runworkflows.up()
+    runworkflows.up(**SELDOM)
     delays = []
-    for number in range(8):
+    for number in range(5):
         execution = sample_receiver.start(f"message-{number}")
         reach(execution, "waiting")
         sent = signal(execution, "go", number)
         row = reach(execution)
         assert row.completed_at is not None
         delays.append((row.completed_at - sent.created_at).total_seconds())
-    assert statistics.median(delays) < (0.1 if connection.vendor == "postgresql" else 0.7)
+    assert statistics.median(delays) < PROMPT

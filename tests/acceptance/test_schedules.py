@@ -112,4 +112,4 @@ def test_a_worker_that_waits_for_next_year_stops_at_once(runworkflows: Commands,
     began = time.monotonic()
     command.send(signal.SIGTERM)
     assert command.wait() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # before the grace time is over

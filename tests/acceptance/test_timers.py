@@ -57,15 +57,13 @@ def test_ten_thousand_sleepers_that_fall_due_in_one_second_wake_once_each(
     StepResult.objects.update(deadline=due_at)
     Execution.objects.update(wake_at=due_at)
 
-    began = time.monotonic()
     eventually(lambda: Execution.objects.for_workflow(sample_alarm).completed().count() > HERD / 10)
     urgent = reach(sample_note.using(priority=9).start("urgent"))
     left = Execution.objects.for_workflow(sample_alarm).unfinished().count()
-    eventually(lambda: not Execution.objects.unfinished().exists(), or_tell=lambda: command.text)
-    assert time.monotonic() - began < 60
+    eventually(lambda: not Execution.objects.unfinished().exists(), within=90, or_tell=lambda: command.text)
     assert left > 0
     assert urgent.started_at is not None
-    assert (urgent.started_at - urgent.created_at).total_seconds() < 2
+    assert (urgent.started_at - urgent.created_at).total_seconds() < 10
     herd = Execution.objects.for_workflow(sample_alarm)
     assert set(herd.values_list("status", "claim", "crashes")) == {("completed", parked.claim + 1, 0)}
     assert herd.count() == HERD

@@ -265,14 +265,14 @@ def test_what_can_be_read_of_a_hostile_one_is_read() -> None:
 
 def test_fifty_megabytes_are_cut_and_say_so() -> None:
     """SER-05."""
-    started = time.perf_counter()
+    started = time.process_time()
     data = encoded(raised(ValueError("x" * 50_000_000), raised(ValueError("ü" * 50_000_000))))
 
     assert data["message"].endswith("… [truncated: 50,000,000 characters in all]")
     assert len(data["message"].encode()) < MAX_MESSAGE + 100
     assert "truncated: 50,000,000" in data["cause"]["message"]
     assert len(data["traceback"].encode()) < MAX_TRACEBACK + 100
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_characters_that_no_column_holds_are_replaced() -> None:

@@ -219,9 +219,9 @@ def test_a_document_is_bounded() -> None:
 def test_the_largest_document_is_read_quickly() -> None:
     ids = [f"s{number}" for number in range(MOST_STEPS)]
     steps = [{"id": id, "sleep": 1, "dependsOn": ids[max(0, number - 20) : number]} for number, id in enumerate(ids)]
-    began = time.perf_counter()
+    began = time.process_time()
     validate(document(*steps))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 words = st.sampled_from(

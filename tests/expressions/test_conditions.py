@@ -133,10 +133,10 @@ def test_a_condition_tells_which_paths_it_mentions() -> None:
     "text", ["'" + "\\'" * 990, "$" + ".a" * 990, "not " * 499 + "1", "(" * 1999, "1 " * 999, "-" * 2000, " " * 2000]
 )
 def test_no_text_takes_long_to_read(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with contextlib.suppress(InvalidExpression):
         parse_condition(text).holds(SCOPE)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @given(st.text("$.inputsep[]()'\"=<>!, andorxists0123456789\\", max_size=60))

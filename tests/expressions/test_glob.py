@@ -61,9 +61,9 @@ def test_only_a_text_is_a_pattern(pattern: object) -> None:
 def test_a_hostile_pattern_costs_no_more_than_its_length() -> None:
     """EVT-26: a linear matcher."""
     glob = compile_glob("**.a." * 80 + "b")
-    began = time.monotonic()
+    began = time.process_time()
     assert not glob.matches("a." * 20_000 + "a")
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_pattern_knows_whether_it_is_a_plain_name() -> None:

@@ -216,23 +216,23 @@ def test_a_zone_that_does_not_exist_is_refused(tz: str) -> None:
 
 @pytest.mark.parametrize("text", ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "0 0 31W 2 ?", "0 0 */30 2 MON#5"])
 def test_a_day_that_never_comes_is_found_out_quickly(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     schedule = parse_schedule(text)
     assert schedule.next_after(SATURDAY) is None
     assert schedule.never_comes
     assert schedule.upcoming(SATURDAY, 5) == []
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @settings(max_examples=100, deadline=None)
 @given(crons)
 def test_no_expression_takes_long(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     schedule = parse_schedule(text)
     schedule.next_after(SATURDAY)
     assert schedule.in_words()
     assert parse_schedule(schedule.text) == schedule
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 @given(st.text(max_size=60))
@@ -242,11 +242,11 @@ def test_any_other_text_is_refused_politely(text: str) -> None:
 
 
 def test_a_long_text_is_refused_at_once() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     for text in ("1," * 5_000 + "1 * * * *", "every " * 5_000, "*/1 " * 5_000, "1-2/1,1-2/1," * 2000):
         with pytest.raises(InvalidExpression):
             parse_schedule(text)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_the_calendar_has_an_end() -> None:

@@ -70,12 +70,12 @@ def test_catching_up_all_goes_back_further_than_catch_up() -> None:
 
 def test_years_of_downtime_cost_no_more_than_minutes() -> None:
     """SCH-04: no scheduler dies of more than a hundred missed moments."""
-    began = time.monotonic()
+    began = time.process_time()
     long_ago = NOON - timedelta(days=3650)
     assert len(plan("every second").due(long_ago, NOON).moments) == 1
     assert len(plan("every second", catch_up_all=1000).due(long_ago, NOON).moments) == MOST_AT_ONCE
     assert times(plan("0 0 29 2 *", catch_up=timedelta(days=1500)).due(long_ago, NOON).moments) == ["00:00:00"]
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_clock_that_is_put_back_repeats_nothing() -> None:
