@@ -144,6 +144,7 @@ MEASURES: tuple[Measure, ...] = (
         figures=(delay("p50", "p50", 5, 4), delay("p99", "p99", 15, 10)),
         sizes={"samples": 200},
         peers={"samples": 60},
+        bare={"samples": 200},
         peers_once=True,
     ),
     Measure(
