@@ -88,11 +88,16 @@ def _touched(writes: Iterable[Write]) -> list[UUID]:
     ids = set()
     for write in writes:
         ids.add(write.execution_id)
-        ids.update(signal.execution_id for signal in write.signals)
-        ids.update(write.cancelled)
-        if _finishes(write) and write.parent_id is not None:
-            ids.add(write.parent_id)
+        ids.update(_others(write))
     return sorted(ids)
+
+
+def _others(write: Write) -> list[UUID]:
+    """The rows to lock beside its own."""
+    others = [signal.execution_id for signal in write.signals] + write.cancelled
+    if write.parent_id is not None and _finishes(write):
+        others.append(write.parent_id)
+    return others
 
 
 def _finishes(write: Write) -> bool:
@@ -111,14 +116,10 @@ def absent(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID], rows: d
 
 def judge(write: Write, rows: dict[UUID, Locked], absent: set[UUID]) -> Receipt:
     """Whether a write may be stored, by the rows this transaction holds."""
-    if write.execution_id in absent:
-        return FENCED
-    needed = [write.execution_id, *(signal.execution_id for signal in write.signals), *write.cancelled]
-    if _finishes(write) and write.parent_id is not None:
-        needed.append(write.parent_id)
-    if any(id not in rows and id not in absent for id in needed):
+    if (row := rows.get(write.execution_id)) is None:
+        return FENCED if write.execution_id in absent else POSTPONED
+    if any(id not in rows and id not in absent for id in _others(write)):
         return POSTPONED
-    row = rows[write.execution_id]
     if row.claim == write.claim and write.ending is not None and row.status == _STATUS_AFTER[write.ending.end]:
         # whoever else changes the status of a running row takes the claim away; so the answer to this commit was lost
         return Receipt(verdict=Verdict.STORED, inbox=-1, before=True)

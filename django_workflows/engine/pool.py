@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
@@ -17,13 +18,18 @@ Call = Callable[[], None]
 
 
 class Pool:
-    """At most `size` threads, started when needed; they stay for a minute without work, and their connections too."""
+    """At most `size` threads, started when needed; they stay for a minute without work, and their connections too.
+
+    Of many calls one is offered at a time, and who takes it offers the next: see `relay`, for the same reason.
+    """
 
     def __init__(self, size: int, name: str) -> None:
         self.size, self._name = size, name
-        self._calls: SimpleQueue[Call] = SimpleQueue()
+        self._calls: deque[Call] = deque()
+        self._offers: SimpleQueue[None] = SimpleQueue()  # at most one
         self._lock = threading.Lock()
-        self._threads = self._idle = self._queued = 0
+        self._threads = self._idle = 0
+        self._is_offering = False
 
     @property
     def unused(self) -> int:
@@ -32,27 +38,28 @@ class Pool:
             return self._count_unused()
 
     def _count_unused(self) -> int:
-        return max(self.size - self._threads + self._idle - self._queued, 0)
+        return max(self.size - self._threads + self._idle - len(self._calls), 0)
 
     def submit(self, call: Call) -> None:
         """Have `call` called by the next free thread."""
         with self._lock:
-            self._engage()
-        self._calls.put(call)
+            self._engage(call)
 
     def try_submit(self, call: Call) -> bool:
         """Have `call` called by a thread that is free now, if there is one; the last goes to one caller."""
         with self._lock:
             if not self._count_unused():
                 return False
-            self._engage()
-        self._calls.put(call)
+            self._engage(call)
         return True
 
-    def _engage(self) -> None:
+    def _engage(self, call: Call) -> None:
         """A thread that is not idle yet counts as one: it was started for a call that is queued."""
-        self._queued += 1
-        if self._idle < self._queued and self._threads < self.size:
+        self._calls.append(call)
+        if not self._is_offering:
+            self._is_offering = True
+            self._offers.put(None)
+        if self._idle < len(self._calls) and self._threads < self.size:
             threading.Thread(target=self._serve, name=self._name, daemon=True).start()
             self._threads += 1
             self._idle += 1
@@ -60,10 +67,10 @@ class Pool:
     def _serve(self) -> None:
         while True:
             try:
-                call = self._calls.get(timeout=IDLE_SECONDS)
+                self._offers.get(timeout=IDLE_SECONDS)
             except Empty:
                 with self._lock:
-                    if self._queued:
+                    if self._calls:
                         continue
                     self._idle -= 1
                     self._threads -= 1
@@ -71,7 +78,10 @@ class Pool:
                 return
             with self._lock:
                 self._idle -= 1
-                self._queued -= 1
+                call = self._calls.popleft()
+                self._is_offering = bool(self._calls)
+                if self._calls:
+                    self._offers.put(None)
             self._call(call)
             with self._lock:
                 self._idle += 1

@@ -27,7 +27,7 @@ from django_workflows.engine.repertoire import Diet, Repertoire
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.watching import Watch
-from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
+from django_workflows.engine.writes import Ending, Receipt, Verdict, Write
 
 logger = logging.getLogger("django_workflows")
 
@@ -182,19 +182,20 @@ class Pump:
         turn.receive(write, receipt)
         if receipt.verdict is Verdict.REFUSED:
             self._reporter.ended(turn, self._watch.refuse(turn, receipt))
-        elif receipt.verdict is Verdict.STORED and write.ending is not None and self._holds(turn):
-            self._reporter.ended(turn, write.ending)
+        elif receipt.verdict is Verdict.STORED and write.ending is not None:
+            self._has_ended(turn, write, write.ending, receipt)
         if write.ending is not None or turn.abandoned:
             self._release(turn)
-        now = self.clock.now()
-        if receipt.verdict is Verdict.STORED and (due := write.due_after(receipt.inbox, now)) is not None:
-            self.lookout.expect(due, now)
-        cancels = write.ending is not None and write.ending.end is End.CANCEL
-        publishes = any(event.execution_id is None for event in write.events)
-        moves_others = write.children or write.signals or write.cancelled or publishes or cancels
-        if moves_others or (write.ending and write.parent_id):
+        if write.moves_others:
             self.wake_up("")
             self._watch.wake_others(write, self.lookout.queues, busy=self._is_busy())
+
+    def _has_ended(self, turn: Turn, write: Write, ending: Ending, receipt: Receipt) -> None:
+        if self._holds(turn):
+            self._reporter.ended(turn, ending)
+        now = self.clock.now()
+        if (due := write.due_after(receipt.inbox, now)) is not None:
+            self.lookout.expect(due, now)
 
     def _holds(self, turn: Turn) -> bool:
         """Not when it was told of before: a function that could not be stopped has come to its end after all."""

@@ -102,6 +102,14 @@ class Write(msgspec.Struct, kw_only=True):
     state: str | None = None
     ending: Ending | None = None
 
+    @property
+    def moves_others(self) -> bool:
+        """Whether other executions, or those who dispatch events, have something to do after it."""
+        if (ending := self.ending) is not None and (self.parent_id is not None or ending.end is End.CANCEL):
+            return True
+        publishes = self.events and any(event.execution_id is None for event in self.events)
+        return bool(self.children or self.signals or self.cancelled or publishes)
+
     def due_after(self, inbox: int, now: datetime) -> datetime | None:
         """When the execution falls due once this is stored and has met that inbox, as far as one can tell here."""
         ending = self.ending
