@@ -110,25 +110,24 @@ class Accidents:
     ) -> None:
         self._random, self._rate, self._tell = Random(seed), rate, tell
         self._kinds, self._most = kinds, most
-        self._in_a_row: Counter[BaseDatabaseWrapper] = Counter()
+        self._in_a_row: Counter[tuple[str, int]] = Counter()  # by connection, of which each thread has its own
         self._lock = threading.Lock()
 
     def __call__(self, connection: BaseDatabaseWrapper, sql: str, proceed: Callable[[], Any]) -> Any:
         commits = is_commit(connection, sql) and not sql.startswith("BEGIN")
+        own = (connection.alias, threading.get_ident())
         with self._lock:
-            is_hit = not self._spares(connection, commits) and self._random.random() < self._rate
+            is_spared = bool(self._most) and self._in_a_row[own] >= self._most * (1 + commits)
+            is_hit = not is_spared and self._random.random() < self._rate
             accident = self._draw(connection, sql) if is_hit else None
-            self._in_a_row[connection] += is_hit
+            self._in_a_row[own] += is_hit
         if accident is None:
             answer = proceed()
             if commits:
-                self._in_a_row[connection] = 0
+                self._in_a_row[own] = 0
             return answer
         self._tell(accident.name)
         return accident.happen(connection, sql, proceed)
-
-    def _spares(self, connection: BaseDatabaseWrapper, commits: bool) -> bool:
-        return bool(self._most) and self._in_a_row[connection] >= self._most * (1 + commits)
 
     def _draw(self, connection: BaseDatabaseWrapper, sql: str) -> Accident:
         if sql.startswith("BEGIN"):
