@@ -90,7 +90,9 @@ PARTS = (
     Part(
         name="processes",
         shows="poison and quarantine, killed workers, lost machines, outages, stopping",
-        arguments=tuple(f"tests/acceptance/test_{name}.py" for name in ("poison", "crashes", "outages", "stopping")),
+        arguments=tuple(
+            f"tests/acceptance/test_{name}.py" for name in ("poison", "recovery", "crashes", "outages", "stopping")
+        ),
     ),
     Part(
         name="checkers",
