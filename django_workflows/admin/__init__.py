@@ -5,6 +5,7 @@
 | `executions` | the list and the page of an execution |
 | `changelist` | the list's rows, filters and search, at a bounded cost |
 | `detail` | what the page shows |
+| `origins` | what started an execution from outside, with links |
 | `verbs` | pause, resume, cancel, retry and signal: permission, message, audit |
 | `records` | read-only lists: steps, events, signals, workers, versions |
 | `definitions` | workflows, of which only `enabled` is the operator's |

@@ -16,7 +16,8 @@ from django_workflows import conf
 from django_workflows.checks.settings import TAG, check_settings
 
 # Beyond these a single request can keep a web process busy for long.
-LARGE = {"API_MAX_BODY_BYTES": 64 * 1024 * 1024, "API_MAX_PAGE_SIZE": 1_000, "API_MAX_BATCH": 1_000}
+LARGE = {"API_MAX_BODY_BYTES": 64 * 1024 * 1024, "WEBHOOK_MAX_BODY_BYTES": 64 * 1024 * 1024}
+LARGE |= {"API_MAX_PAGE_SIZE": 1_000, "API_MAX_BATCH": 1_000}
 
 
 @register(TAG)

@@ -35,6 +35,8 @@ def test_a_careful_project_is_left_alone(settings: Any) -> None:
         ({}, {"DEFAULT_THROTTLE_CLASSES": []}, "W014"),
         ({"WORKFLOWS": {"API_MAX_BODY_BYTES": 10**9}}, {}, "W015"),
         ({"WORKFLOWS": {"API_MAX_PAGE_SIZE": 10**6}}, {}, "W015"),
+        ({"WORKFLOWS": {"API_MAX_BATCH": 10**6}}, {}, "W015"),
+        ({"WORKFLOWS": {"WEBHOOK_MAX_BODY_BYTES": 10**9}}, {}, "W015"),
     ],
 )
 def test_each_insecure_setting_is_named(
