@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -37,10 +38,16 @@ def cannot(reason: str) -> Measurement:
 
 
 def answer(measurements: Mapping[str, Measurement], arguments: Sequence[str]) -> None:
-    """Carry out `MEASURE SIZES` and print the reading."""
+    """Carry out `MEASURE SIZES` and print the reading; an error is one too, for whoever reads the figures later."""
     name, sizes = arguments[0], json.loads(arguments[1]) if len(arguments) > 1 else {}
     measure = measurements.get(name) or cannot("Not measured.")
-    sys.stdout.write(f"\n{json.dumps(asdict(checked(measure(sizes))))}\n")
+    try:
+        reading = checked(measure(sizes))
+    except Exception as error:
+        note(traceback.format_exc())
+        told = f"It failed: {type(error).__name__}: {error}"
+        reading = Reading(cannot=told[:500], expected=sizes.get("executions", 1))
+    sys.stdout.write(f"\n{json.dumps(asdict(reading))}\n")
     sys.stdout.flush()
 
 

@@ -101,6 +101,20 @@ def test_figures_of_executions_that_failed_are_none(capsys: pytest.CaptureFixtur
     assert (reading.completed, reading.expected) == (1, 200)
 
 
+def test_an_error_is_told_as_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """ "0 of 200 completed" does not say why."""
+
+    def fail(sizes: Mapping[str, int]) -> Reading:
+        raise TimeoutError("After 180 s still waiting for the workers.")
+
+    answer({"W1": fail}, ["W1", json.dumps({"executions": 200})])
+    answered = capsys.readouterr()
+    reading = read(answered.out)
+    assert (reading.completed, reading.expected) == (0, 200)
+    assert "TimeoutError: After 180 s still waiting for the workers." in reading.cannot
+    assert "Traceback" in answered.err
+
+
 def test_a_percentile_is_one_of_the_values() -> None:
     values = [5.0, 1.0, 3.0, 2.0, 4.0]
     assert [percentile(values, percent) for percent in (0, 50, 99, 100)] == [1.0, 3.0, 5.0, 5.0]
