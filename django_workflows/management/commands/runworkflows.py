@@ -22,6 +22,7 @@ from django_workflows.services import CHORES
 
 DRAIN_SECONDS = 5.0
 PROGRESS_SECONDS = 0.5
+CLEAR = "\r\033[K"  # to the beginning of a terminal's line, and what stands there is gone
 
 LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
@@ -43,7 +44,8 @@ class Command(BaseCommand):
         if options["autoreload"] and os.environ.get(RELOAD_ENV) is None:
             raise SystemExit(run_reloading(RELOAD_ENV))
         reloader = Reloader() if options["autoreload"] else None
-        _log_to(self.stdout, LEVELS[options["verbosity"]])
+        is_live = options["drain"] and sys.stdout.isatty()
+        _log_to(self.stdout, LEVELS[options["verbosity"]], over=CLEAR if is_live else "")
         worker_options = _worker_options(options)
         processes = options["processes"] or conf.processes()
         self._refuse_too_many(processes)
@@ -51,7 +53,7 @@ class Command(BaseCommand):
             raise CommandError("runworkflows did not start; see above.")
         if options["verbosity"]:
             self._print_banner(worker_options, processes)
-        progress = Progress(self.stdout, live=options["drain"] and sys.stdout.isatty())
+        progress = Progress(self.stdout, live=is_live)
         supervisor = Supervisor(worker_options, processes, on_tick=lambda totals: _tick(progress, reloader, totals))
         status = supervisor.run()
         progress.finish(supervisor.totals(), summary=bool(options["verbosity"]))
@@ -103,12 +105,12 @@ def _worker_options(options: dict[str, Any]) -> WorkerOptions:
     )
 
 
-def _log_to(stream: Any, level: int) -> None:
-    """One line per notable event, unless the project logs `django_workflows` itself."""
+def _log_to(stream: Any, level: int, *, over: str = "") -> None:
+    """One line per notable event, unless the project logs `django_workflows` itself; `over` takes a live line away."""
     logger = logging.getLogger("django_workflows")
     if not logger.handlers:
         handler = logging.StreamHandler(stream)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(logging.Formatter(f"{over}%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
         logger.propagate = False
     logger.setLevel(level)
@@ -130,12 +132,12 @@ class Progress:
     def show(self, totals: dict[str, float]) -> None:
         if self._live and monotonic() - self._shown_at >= PROGRESS_SECONDS:
             self._shown_at = monotonic()
-            self._stream.write(f"\r\033[K{self._line(totals)}, {totals['held']:.0f} in progress", ending="")
+            self._stream.write(f"{CLEAR}{self._line(totals)}, {totals['held']:.0f} in progress", ending="")
             self._stream.flush()
 
     def finish(self, totals: dict[str, float], *, summary: bool) -> None:
         if self._live:
-            self._stream.write("\r\033[K", ending="")
+            self._stream.write(CLEAR, ending="")
         if summary:
             self._stream.write(f"{self._line(totals)} in {monotonic() - self._began:.1f} s")
 
