@@ -77,19 +77,16 @@ def sleeper(params: Params, ctx: Any) -> Any:
 
 def fan_out(params: Params, ctx: Any) -> Any:
     began = time.time()
-    client = ctx.step("spawn", lambda: [_spawn_child(number) for number in range(params["value"])])
-    for id in client:
+    ids = ctx.step("spawn", partial(_spawn_children, params["value"]))
+    for id in ids:
         ctx.await_task_result(id, queue_name=CHILDREN)
     return time.time() - began
 
 
-_spawner = threading.local()
-
-
-def _spawn_child(number: int) -> str:
-    if not hasattr(_spawner, "client"):
-        _spawner.client = Absurd(URL, queue_name=CHILDREN)
-    return str(_spawner.client.spawn("child", {"value": number}, queue=CHILDREN)["task_id"])
+def _spawn_children(children: int) -> list[str]:
+    with psycopg.connect(URL) as connection:  # one transaction
+        client = Absurd(connection, queue_name=CHILDREN)
+        return [str(client.spawn("child", {"value": number}, queue=CHILDREN)["task_id"]) for number in range(children)]
 
 
 def child(params: Params, ctx: Any) -> Any:

@@ -97,7 +97,7 @@ def late(seconds: float) -> float:
 @DBOS.workflow()
 def fan_out(children: int) -> float:
     began = time.time()
-    handles = [DBOS.enqueue_workflow(QUEUE, child, number) for number in range(children)]
+    handles = [DBOS.start_workflow(child, number) for number in range(children)]  # by a queue it took twice as long
     for handle in handles:
         handle.get_result()
     return time.time() - began
