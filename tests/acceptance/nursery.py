@@ -7,6 +7,7 @@ has the environment and the settings of its order, and no connection, thread or 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -94,7 +95,8 @@ class Nursery:
         self._orders.close()
         self._theirs.close()
         if self._process is not None:
-            self._process.wait(30)
+            self._process.kill()  # its children have ended with their tests
+            self._process.wait()
 
 
 # the program
@@ -143,7 +145,8 @@ def _reap(number: int, frame: object) -> None:
         if not pid:
             return
         file = _statuses.pop(pid)
-        os.write(file, str(os.waitstatus_to_exitcode(status)).encode())
+        with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+            os.write(file, str(os.waitstatus_to_exitcode(status)).encode())
         os.close(file)
 
 
