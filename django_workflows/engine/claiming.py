@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -327,7 +328,17 @@ def release_all(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID]
 
 def _among_served(dialect: Dialect, served: Sequence[tuple[str, int]]) -> tuple[str, list[Any]]:
     """One array of texts: as pairs they would be planned one by one, and a project may have hundreds."""
+    if dialect.vendor == "postgresql":
+        return "= ANY(%s::text[])", [_array_of(tuple(served))]
     return dialect.among((f"{workflow} {version}" for workflow, version in served), "text")
+
+
+@lru_cache(maxsize=64)
+def _array_of(served: tuple[tuple[str, int], ...]) -> str:
+    """The literal, once: it changes with the code and with what is learned, and goes into every claim."""
+    texts = (f"{workflow} {version}".replace("\\", "\\\\").replace('"', '\\"') for workflow, version in served)
+    quoted = ",".join(f'"{text}"' for text in texts)
+    return f"{{{quoted}}}"
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:
