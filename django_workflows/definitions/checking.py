@@ -14,9 +14,11 @@ from django_workflows.exceptions import UnknownWorkflow, WorkflowsError
 from django_workflows.expressions.paths import Path, Template
 
 
-def check(definition: Definition) -> None:
-    """Raises `InvalidDefinition` with all that is wrong, by path."""
-    problems = Problems()
+def check(definition: Definition, problems: Problems) -> None:
+    """Raises `InvalidDefinition` with all that is wrong, by path: `problems`, and what is found here.
+
+    What could not be read is not looked at again: one mistake is told once.
+    """
     _check_references(definition, problems)
     for number, step in enumerate(definition.steps):
         if isinstance(step, ActionStep):
@@ -31,6 +33,7 @@ def check(definition: Definition) -> None:
 
 def _check_references(definition: Definition, problems: Problems) -> None:
     ids = {step.id for step in definition.steps}
+    unread = {number for number in range(len(definition.steps)) if problems.has(f"steps.{number}.dependsOn")}
     for number, step in enumerate(definition.steps):
         for needed in step.needs:
             if needed == step.id or needed not in ids:
@@ -38,7 +41,7 @@ def _check_references(definition: Definition, problems: Problems) -> None:
                 problems.add(f"steps.{number}.dependsOn", what)
     before = _done_before(definition, problems)
     for number, step in enumerate(definition.steps):
-        for where, path in _paths_of(step):
+        for where, path in () if number in unread else _paths_of(step):
             _check_path(path, f"steps.{number}.{where}", ids, before[step.id], definition.is_graph, problems)
     for where, path in definition.output.paths:
         _check_path(path, f"output.{where}" if where else "output", ids, ids, False, problems)
@@ -97,7 +100,7 @@ def _check_path(path: Path, place: str, ids: set[str], before: set[str], is_grap
 
 
 def _check_action(step: ActionStep, place: str, problems: Problems) -> None:
-    if not step.action:
+    if problems.has(f"{place}.action"):
         return
     try:
         found = registry.step(step.action)
@@ -128,7 +131,7 @@ def _given_in_place(step: ActionStep) -> list[str]:
 
 
 def _check_child(step: ChildStep, place: str, problems: Problems) -> None:
-    if not step.workflow:
+    if problems.has(f"{place}.workflow"):
         return
     try:
         found = registry.workflow(step.workflow)
@@ -144,6 +147,8 @@ def _check_arguments(
     name: str, fn: Callable[..., Any], skip: int, given: Mapping[str, Any], place: str, problems: Problems
 ) -> None:
     """The names; what the values are is known when the step begins."""
+    if problems.has(place):
+        return
     signature = signature_of(fn, skip)
     for argument in signature.arguments:
         if argument.required and argument.name not in given:

@@ -30,6 +30,10 @@ class Problems:
         if path in self.errors or len(self.errors) < MOST_PROBLEMS:
             self.errors.setdefault(path, []).append(message)
 
+    def has(self, path: str) -> bool:
+        """Whether something is wrong there, or further in."""
+        return any(other == path or other.startswith(f"{path}.") for other in self.errors)
+
     def raise_if_any(self) -> None:
         if self.errors:
             raise InvalidDefinition(self.errors)

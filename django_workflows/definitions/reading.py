@@ -38,7 +38,17 @@ _ROLLBACK = "Rollbacks are not there yet: leave it out, and undo things in steps
 
 
 def read(document: Any) -> Definition:
-    """The definition, or `InvalidDefinition` with all that is wrong, by path."""
+    """The definition, or `InvalidDefinition` with all that is wrong with its keys and types, by path."""
+    definition, problems = draft(document)
+    problems.raise_if_any()
+    return definition
+
+
+def draft(document: Any) -> tuple[Definition, Problems]:
+    """As much of the definition as can be read, and what is wrong so far: what it refers to can be looked at then.
+
+    Raises `InvalidDefinition` when nothing can be read.
+    """
     problems = Problems()
     if not isinstance(document, Mapping):
         problems.add("", "A definition is a JSON object with a name and steps.")
@@ -51,9 +61,7 @@ def read(document: Any) -> Definition:
         raise InvalidDefinition({"": [str(error)]}) from None
     fields = Fields(document, "", problems)
     fields.refuse_unknown(_KEYS)
-    definition = _read(fields)
-    problems.raise_if_any()
-    return definition
+    return _read(fields), problems
 
 
 def _read(fields: Fields) -> Definition:
@@ -122,38 +130,44 @@ def _steps(fields: Fields) -> tuple[Step, ...]:
     if len(values) > MOST_STEPS:
         fields.wrong("steps", f"At most {MOST_STEPS} steps are accepted, not {len(values)}; use child workflows.")
         return ()
-    found: dict[str, Step] = {}
+    steps: list[Step] = []
+    ids: set[str] = set()
     for number, value in enumerate(values):
         place = f"steps.{number}"
-        if not isinstance(value, Mapping):
+        if isinstance(value, Mapping):
+            step = _step(Fields(value, place, fields.problems))
+        else:
             fields.wrong(place, "A step is an object.")
-        elif (step := _step(Fields(value, place, fields.problems))) is not None:
-            if step.id in found:
-                fields.wrong(f"{place}.id", f"Another step has the id {step.id!r} already.")
-            found[step.id] = step
-    return tuple(found.values())
+            step = Step(id=place)
+        if step.id in ids:
+            fields.wrong(f"{place}.id", f"Another step has the id {step.id!r} already.")
+        ids.add(step.id)
+        steps.append(step)
+    return tuple(steps)
 
 
 def _has_dependencies(steps: Any) -> bool:
     return isinstance(steps, list) and any(isinstance(step, Mapping) and "dependsOn" in step for step in steps)
 
 
-def _step(fields: Fields) -> Step | None:
+def _step(fields: Fields) -> Step:
+    """One that is of no kind keeps its place and its id, to which others refer."""
     fields.refuse_unknown(_STEP_KEYS)
     if fields.has("rollback"):
         fields.wrong("rollback", _ROLLBACK)
-    kinds = [kind for kind in _KINDS if fields.has(kind)]
-    if len(kinds) != 1:
-        fields.problems.add(fields.path, f"A step has exactly one of: {', '.join(_KINDS)}.")
-        return None
-    for key in _STEP_KEYS - _EVERY_STEP - _KINDS.keys() - _KINDS[kinds[0]]:
-        if fields.has(key):
-            fields.wrong(key, f'A step with "{kinds[0]}" has no "{key}".')
-    common = {
+    common: dict[str, Any] = {
         "id": _id(fields),
         "when": fields.parsed("when", parse_condition),
         "needs": tuple(dict.fromkeys(fields.texts("dependsOn"))),
     }
+    kinds = [kind for kind in _KINDS if fields.has(kind)]
+    if len(kinds) != 1:
+        if kinds or fields.value.keys() <= _STEP_KEYS:  # else it is misspelt, and that is told
+            fields.problems.add(fields.path, f"A step has exactly one of: {', '.join(_KINDS)}.")
+        return Step(**common)
+    for key in _STEP_KEYS - _EVERY_STEP - _KINDS.keys() - _KINDS[kinds[0]]:
+        if fields.has(key):
+            fields.wrong(key, f'A step with "{kinds[0]}" has no "{key}".')
     return _READERS[kinds[0]](fields, common)
 
 

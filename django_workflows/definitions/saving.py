@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec, conf
 from django_workflows.authoring.registry import registry
 from django_workflows.definitions.checking import check
-from django_workflows.definitions.reading import read
+from django_workflows.definitions.reading import draft
 from django_workflows.definitions.shapes import Definition
 from django_workflows.engine.database import transact
 from django_workflows.exceptions import InvalidDefinition, WorkflowsError
@@ -31,8 +31,8 @@ class Saved:
 
 def validate(document: Any) -> Definition:
     """The definition. Raises `InvalidDefinition` with all that is wrong, by path."""
-    definition = read(document)
-    check(definition)
+    definition, problems = draft(document)
+    check(definition, problems)
     _refuse_code(definition.name)
     return definition
 

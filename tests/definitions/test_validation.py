@@ -152,6 +152,33 @@ def test_everything_is_told_at_once() -> None:
     assert set(told) == {"steps.0.when", "steps.1.id", "steps.2.sleep", "nmae", "timeout"}
 
 
+def test_what_it_refers_to_is_told_together_with_keys_and_types_and_each_mistake_once() -> None:
+    value = document(
+        {"id": "a", "action": "note", "input": "no object"},
+        5,
+        {"id": "b", "action": "nobody", "colour": "red"},
+        {"id": "c", "sleep": "soon", "when": "$.steps.zz == 1"},
+        {"id": "d", "waitForEvent": "x", "match": {"y": "$.steps.e.id"}},
+        {"id": "e"},
+        {"id": "f", "action": "note", "input": {"text": "$.steps.e"}},
+        output="$.steps.nowhere",
+        events=["a*"],
+    )
+
+    assert problems(value).keys() == {
+        "steps.0.input",
+        "steps.1",
+        "steps.2.action",
+        "steps.2.colour",
+        "steps.3.sleep",
+        "steps.3.when",
+        "steps.4.match.y",
+        "steps.5",
+        "output",
+        "events.0",
+    }
+
+
 def test_ids_are_unique() -> None:
     assert problems(document(NOTE, {"name": "n", "sleep": 1})) == {"steps.1.id": "Another step has the id 'n' already."}
 

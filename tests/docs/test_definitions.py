@@ -98,17 +98,15 @@ def test_an_age_that_is_not_there_is_neither_below_nor_above() -> None:
 
 
 def test_the_problems_that_the_page_shows(flows: Workflows) -> None:
+    """All of them at once, and no others."""
     document = json.loads(json.dumps(DOCUMENTS[0]))
     document["steps"][1]["sleep"] = "tomorrow"
+    document["steps"][3]["match"]["id"] = "$.steps.creat.id"
     document["steps"][4]["acton"] = document["steps"][4].pop("action")
     shown = dict(re.findall(r"^  (steps\S+): (.*)$", PAGE, re.MULTILINE))
     with pytest.raises(InvalidDefinition) as raised:
         validate(document)
     told = {problem["path"]: problem["message"] for problem in raised.value.problems}
-    assert told["steps.4.acton"] == shown["steps.4.acton"]
-    assert told["steps.1.sleep"].startswith(shown["steps.1.sleep"].removesuffix(" …"))
-    misspelt = json.loads(json.dumps(DOCUMENTS[0]))
-    misspelt["steps"][3]["match"]["id"] = "$.steps.creat.id"
-    with pytest.raises(InvalidDefinition) as raised:
-        validate(misspelt)
-    assert raised.value.errors == {"steps.3.match.id": [shown["steps.3.match.id"]]}
+    assert told.keys() == shown.keys()
+    for path, message in shown.items():
+        assert told[path].startswith(message.removesuffix(" …"))
