@@ -27,6 +27,9 @@ logger = logging.getLogger("django_workflows")
 
 MESSAGE = 17  # bytes that the supervisor writes for a dead worker: its id, and 1 when it died by accident
 
+# A claim that was under way when its worker died may be stored after the release: for so long we look for it, so often.
+LATE_SECONDS, LATE_EVERY = 10.0, 0.25
+
 # Locks without waiting, so one user's long transaction cannot let other leases expire; what was skipped is tried again
 # with the next round.
 EXTEND = """
@@ -45,6 +48,8 @@ class Keeper:
         self._pipe, self._memory, self._slot = pipe, memory, slot
         self._alias = conf.database()
         self._dead: dict[UUID, bool] = {}
+        self._late: dict[UUID, float] = {}  # who died by accident and was released: until when it is watched
+        self._late_at = 0.0
         self._living: dict[UUID, int] = {}
         self._extend_at = 0.0
 
@@ -75,11 +80,13 @@ class Keeper:
         return buffer
 
     def _pause(self) -> float:
-        return 0.05 if self._dead else min(1.0, conf.lease() / 6)
+        pause = min(1.0, conf.lease() / 6)
+        return 0.05 if self._dead else min(pause, LATE_EVERY) if self._late else pause
 
     def _work(self) -> None:
         try:
             self._release_dead()
+            self._release_late()
             self._extend()
         except (ConnectionLost, AmbiguousCommit, DatabaseError, InterfaceError) as error:
             connections[self._alias].close()
@@ -92,18 +99,31 @@ class Keeper:
                 self._release(ids, crashed=crashed)
 
     def _release(self, ids: Sequence[UUID], *, crashed: bool) -> None:
-        dialect = dialect_of(connections[self._alias])
-        count = transact(self._alias, lambda cursor: claiming.release_all(cursor, dialect, ids, crashed=crashed))
-        if count:
-            logger.info("released   %d executions of a worker that is gone", count)
-            wakeups.notify(wakeups.ANY_QUEUE, self._alias)
+        self._free(ids, crashed=crashed)
         if self._may_hold_more(ids):
             return
         now = database_now(self._alias)
         Worker.objects.using(self._alias).filter(id__in=ids, stopped_at=None).update(stopped_at=now)
         for id in ids:
-            del self._dead[id]
-            self._slot.add("released", crashed)
+            if self._dead.pop(id):
+                self._late[id] = monotonic() + LATE_SECONDS
+                self._slot.add("released", True)
+
+    def _release_late(self) -> None:
+        """What the server has finished for somebody who was gone."""
+        now = monotonic()
+        if not self._late or now < self._late_at:
+            return
+        self._late_at = now + LATE_EVERY
+        self._free(list(self._late), crashed=True)
+        self._late = {id: until for id, until in self._late.items() if until > now}
+
+    def _free(self, ids: Sequence[UUID], *, crashed: bool) -> None:
+        dialect = dialect_of(connections[self._alias])
+        count = transact(self._alias, lambda cursor: claiming.release_all(cursor, dialect, ids, crashed=crashed))
+        if count:
+            logger.info("released   %d executions of a worker that is gone", count)
+            wakeups.notify(wakeups.ANY_QUEUE, self._alias)
 
     def _may_hold_more(self, ids: Sequence[UUID]) -> bool:
         """A row that was locked by somebody is released with the next round."""

@@ -9,9 +9,8 @@ from uuid import uuid4
 import pytest
 
 from django_workflows.clock import monotonic
-from django_workflows.engine import pump
+from django_workflows.engine import keeper, pump
 from django_workflows.engine.claiming import Peek
-from django_workflows.engine.keeper import Keeper
 from django_workflows.engine.pump import IDLE_SECONDS, Pump
 from django_workflows.engine.repertoire import Diet
 from django_workflows.engine.shared import Identity
@@ -74,7 +73,7 @@ def _child(index: int) -> _Child:
 @pytest.mark.django_db
 def test_nobody_has_drained_before_the_keeper_has_released_what_the_dead_held(supervisor: Supervisor) -> None:
     read, supervisor._keeper_pipe = os.pipe()
-    keeper = Keeper(read, supervisor._memory, supervisor._keeper_slot)
+    one = keeper.Keeper(read, supervisor._memory, supervisor._keeper_slot)
     dead, replacement, other = _child(0), _child(0), _child(1)
     assert dead.identity is not None
     make_execution(Status.RUNNING, claimed_by=dead.identity.id)
@@ -82,11 +81,37 @@ def test_nobody_has_drained_before_the_keeper_has_released_what_the_dead_held(su
     supervisor._bury(replacement, 0)
     assert supervisor._missing() == {0, 1}  # it is to look again
 
-    keeper._understand(os.read(read, 1000))
-    keeper._work()
+    one._understand(os.read(read, 1000))
+    one._work()
     supervisor._bury(replacement, 0)
     supervisor._bury(other, 0)
     assert supervisor._missing() == set()
+    os.close(read)
+
+
+@pytest.mark.django_db
+def test_a_claim_that_was_under_way_when_its_worker_died_is_released_too(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CRS-01: the server stores it for somebody who is gone, after the keeper has looked."""
+    read, supervisor._keeper_pipe = os.pipe()
+    memory = supervisor._memory
+    one, dead = keeper.Keeper(read, memory, supervisor._keeper_slot), _child(0)
+    assert dead.identity is not None
+    supervisor._bury(dead, -9)
+    one._understand(os.read(read, 1000))
+    one._work()
+    late = make_execution(Status.RUNNING, claimed_by=dead.identity.id, claim=4)
+    monkeypatch.setattr(one, "_late_at", 0.0)
+    one._work()
+    late.refresh_from_db()
+    assert (late.status, late.claim, late.crashes) == (Status.PENDING, 5, 1)
+    assert one._pause() <= keeper.LATE_EVERY
+
+    monkeypatch.setattr(keeper, "monotonic", lambda: monotonic() + keeper.LATE_SECONDS + 1)
+    one._work()
+    assert not one._late
+    assert supervisor._keeper_slot.get("released") == 1
     os.close(read)
 
 

@@ -32,6 +32,7 @@ class Trial:
         self.nursery, self.folder = nursery, folder
         self.ledger = Ledger(folder)
         self.deaths = 0
+        self._dead: list[UUID] = []
         self.execution = proof_everything.start()
         self.execution.signal("go", "hello")
 
@@ -40,10 +41,14 @@ class Trial:
 
     def live(self, *lives: Life) -> bool:
         """Have workers live, one beside the other; whether one of them died. What it held is released."""
+        for worker in self._dead:  # what the server has stored for them since
+            release(worker, crashed=True)
         statuses = self.nursery.live(*lives)
         assert set(statuses) <= {0, KILLED}, (statuses, said(self.folder))
         for life, status in zip(lives, statuses, strict=True):
             release(life.worker, crashed=status == KILLED)
+            if status == KILLED:
+                self._dead.append(life.worker)
         self.deaths += statuses.count(KILLED)
         return KILLED in statuses
 
