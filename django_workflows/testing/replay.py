@@ -49,8 +49,8 @@ class Spectator(InlineCommitter):
 def export_history(execution: Any) -> str:
     """The history of an execution as JSON, to be kept with the tests.
 
-    Mind that it holds inputs, results and messages as they were, passwords and tokens included: what `REDACT` hides from
-    people is needed here, since the code is to see what it saw.
+    Mind that it holds inputs, results and messages as they were, passwords and tokens included: what `REDACT` hides
+    from people is needed here, since the code is to see what it saw.
     """
     alias = conf.database()
     id = getattr(execution, "id", execution)
