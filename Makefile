@@ -25,7 +25,7 @@ help:
 	@echo 'make demo   the example project: web server, workers and executions; Ctrl-C ends it'
 	@echo 'make test   the test suite on SQLite and on PostgreSQL (or on DATABASE_URL)'
 	@echo 'make bench  speed, beside that of others; ARGS="--only W1,W2 --systems ours,dbos --rounds 3" picks a part'
-	@echo 'make proof  the promises, proven whole: crashes at every statement, all races, hostile settings; takes hours'
+	@echo 'make proof  the promises, proven whole: crashes at every statement, all races, hostile settings; takes an hour or more'
 	@echo 'make chaos  example workflows while database, workers and connections break; MINUTES=10'
 	@echo 'make check  format, lint, types, missing migrations'
 	@echo 'make clean  forget the virtual environment and what tools have cached'
