@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -53,8 +54,9 @@ NEWBORN = Locked(claim=0, status=Status.PENDING, requested="", inbox=0)  # a chi
 
 def store(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> tuple[list[Receipt], datetime]:
     """Store what may be stored; a receipt for each write, and the database's time. Inside one transaction."""
-    rows, now = lock(cursor, dialect, _touched(writes))
-    gone = absent(cursor, dialect, _touched(writes), rows)
+    touched = _touched(writes)
+    rows, now = lock(cursor, dialect, touched)
+    gone = absent(cursor, dialect, touched, rows)
     receipts = [judge(write, rows, gone) for write in writes]
     stored = [
         write
@@ -89,7 +91,7 @@ def _touched(writes: Iterable[Write]) -> list[UUID]:
     for write in writes:
         ids.add(write.execution_id)
         ids.update(_others(write))
-    return sorted(ids)
+    return sorted(ids, key=attrgetter("int"))
 
 
 def _others(write: Write) -> list[UUID]:
