@@ -87,6 +87,8 @@ class Command(BaseCommand):
             except Error as error:
                 self.say(f"The database does not answer: {error}")
                 connection.close()
+        if not self.reported:  # it was over before the first look
+            self.report(cast)
         if until_done:
             self.judge()
 
