@@ -46,9 +46,6 @@ ON_SQLITE_ALONE = {
 }
 ON_EACH = ("tests/docs/test_sql_recipes.py",)  # it is about SQL
 
-# Half of the time of these is waiting: they begin first, and the others use the processors meanwhile.
-FIRST = ("tests/acceptance/test_demo.py", "tests/docs/test_tutorial.py", "tests/acceptance/", "tests/proof/")
-
 
 def pytest_configure() -> None:
     # Hashing a password takes a quarter of a second, on purpose; tests have no passwords worth it.
@@ -69,11 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """What needs no database is the same on each: the session on SQLite has tried it."""
     wanted = [item for item in items if is_for_this_database(item.nodeid) and needs_this_database(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
-    items[:] = sorted(wanted, key=rank)
-
-
-def rank(item: pytest.Item) -> int:
-    return next((place for place, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
+    items[:] = wanted
 
 
 def is_for_this_database(path: str) -> bool:

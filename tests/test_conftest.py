@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection
 
-from tests.conftest import FIRST, ON_EACH, ON_SQLITE_ALONE, ROOT
+from tests.conftest import ON_EACH, ON_SQLITE_ALONE, ROOT
 
 COUNT_GROUPS = "from django.contrib.auth.models import Group; print(Group.objects.count())"
 
@@ -42,7 +42,7 @@ def test_what_needs_no_database_is_tried_on_sqlite_alone() -> None:
     assert connection.vendor == "sqlite"
 
 
-@pytest.mark.parametrize("path", [*ON_SQLITE_ALONE, *ON_EACH, *FIRST])
+@pytest.mark.parametrize("path", [*ON_SQLITE_ALONE, *ON_EACH])
 def test_the_lists_name_what_is_there(path: str) -> None:
     """One that was moved would be tried elsewhere, or on no other database, without a word."""
     assert (ROOT / path).exists()
