@@ -10,12 +10,13 @@ from uuid import UUID
 from django.db.models import Count, Max, QuerySet
 
 from django_workflows import codec, conf
+from django_workflows.expressions.schedules import parse_schedule
 from django_workflows.inspection import staffing
 from django_workflows.inspection.phrases import span
 from django_workflows.inspection.staffing import Staff
 from django_workflows.inspection.stored import actions_of
 from django_workflows.inspection.symptoms import LATE, Patient
-from django_workflows.models import TRIGGER_FAILED, Event, EventType, Trigger, Workflow
+from django_workflows.models import TRIGGER_FAILED, Event, EventType, Trigger, TriggerType, Workflow
 
 OFTEN = 3  # refusals
 MOST = 1_000  # triggers and failures that are looked at
@@ -33,13 +34,17 @@ class Idle:
 
 
 def unknown(patient: Patient) -> Iterator[Idle]:
-    """Workflows that triggers are to start and no live worker knows; nothing where no worker lives at all."""
+    """Workflows that schedules should have started and no live worker knows; nothing where no worker lives at all.
+
+    An event that nobody's code can take is a refusal, which `failing` counts.
+    """
     staff = staffing.staff(patient)
     names = frozenset[str]().union(*(names for _queues, names in staff.known))
-    rows = _active().filter(created_at__lt=patient.now - LATE).exclude(workflow__in=names)
+    rows = _active().filter(type=TriggerType.SCHEDULE).exclude(workflow__in=names)
     found: dict[str, list[Trigger]] = {}
     for trigger in rows.order_by("workflow", "created_at")[:MOST] if staff.known else ():
-        found.setdefault(trigger.workflow, []).append(trigger)
+        if _has_missed(trigger, patient):
+            found.setdefault(trigger.workflow, []).append(trigger)
     for name in sorted(found.keys() - _stored(found, staff)):
         first = found[name][0]
         yield Idle(
@@ -70,6 +75,17 @@ def failing(patient: Patient) -> Iterator[Idle]:
                 remedy=f"Mend what comes in, the trigger's `input` or the workflow; or {_disable(trigger)}",
                 count=group["count"],
             )
+
+
+def _has_missed(trigger: Trigger, patient: Patient) -> bool:
+    """Whether a moment has come that nobody has dealt with: workers without the code only put off the next look."""
+    config: Mapping[str, Any] = trigger.config if isinstance(trigger.config, Mapping) else {}
+    try:
+        schedule = parse_schedule(trigger.pattern, tz=config.get("tz", "UTC"), anchor=trigger.created_at)
+        due = schedule.next_after(trigger.scheduled_until or trigger.created_at)
+    except (ValueError, TypeError, ArithmeticError, LookupError):  # made past all checks; the worker's log tells
+        return False
+    return due is not None and due < patient.now - LATE
 
 
 def _named(trigger: Trigger) -> str:
