@@ -152,7 +152,7 @@ def test_a_refused_verb_leaves_the_caller_s_transaction_usable() -> None:
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     queues: list[str] = []
-    monkeypatch.setattr(wakeups, "_in_process", (queues.append,))
+    monkeypatch.setattr(wakeups, "_in_process", (lambda queue, priority: queues.append(queue),))
     return queues
 
 
