@@ -296,6 +296,7 @@ class Pump:
         if not self._outage.wait_out(error, self._connect, lambda: self._stop_by):
             return
         self.lookout.look_now()
+        self._idle_since = None  # what was seen may have been left undone
         self._harvest.expect_orphans()
         try:
             if taken := self._harvest.read_back():

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 
 from django_workflows.clock import monotonic
 from django_workflows.engine import keeper, pump
@@ -56,6 +57,24 @@ def test_a_drain_goes_on_after_a_chore_that_moved_something(monkeypatch: pytest.
     moves, looks = iter([True]), Looks()
     diet = Diet(queues=(), plain=(("w", 1),), asynchronous=())
     worker = Pump(uuid4(), diet, alias="default", reporter=looks, chores=[lambda alias, peek: next(moves, False)])
+    worker.crew = looks
+    worker.run(until_idle=0.0)
+    assert len(looks.at) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_drain_goes_on_after_a_chore_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database was away for a moment: what the chore was to do is still to be done."""
+    monkeypatch.setattr(pump, "IDLE_SECONDS", 0.0)
+    failures, looks = iter([OperationalError("database is locked")]), Looks()
+    diet = Diet(queues=(), plain=(("w", 1),), asynchronous=())
+
+    def fail_once(alias: str, peek: Peek) -> bool:
+        for error in failures:
+            raise error
+        return False
+
+    worker = Pump(uuid4(), diet, alias="default", reporter=looks, chores=[fail_once])
     worker.crew = looks
     worker.run(until_idle=0.0)
     assert len(looks.at) == 2

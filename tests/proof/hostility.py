@@ -36,7 +36,7 @@ from tests.proof.tapping import tapped
 
 PATIENCE = 20.0
 LEASE, LONGER, SLOW_STEPS = 0.2, 0.25, 3  # so many steps of a test last longer than a lease: all would take hours
-RATE = 0.2
+RATE, MOST_IN_A_ROW = 0.2, 10  # or a transaction of forty statements would hardly ever come to its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,8 @@ class LiveWorkflows(Workflows):
             one.stop(0.1, crashed=True)
 
     def _work(self, worker: Pump, index: int) -> None:
-        accidents = Accidents(index, self._surroundings.rate, lambda name: None, kinds=(ACCIDENTS[0],))
+        rate, kinds = self._surroundings.rate, (ACCIDENTS[0],)
+        accidents = Accidents(index, rate, lambda name: None, kinds=kinds, most=MOST_IN_A_ROW)
         hostile: AbstractContextManager[None] = (
             tapped(connection, accidents) if self._surroundings.rate else nullcontext()
         )

@@ -18,7 +18,10 @@ TAME = {
 
 # And those that have everything else, but not in the surroundings of this name.
 TAME_IN = {
-    ("short-lease", "test_the_late_result_of_a_def_step_is_refused"): "no attempt keeps its timeout, slow as they are",
+    **{
+        (name, "test_the_late_result_of_a_def_step_is_refused"): "no attempt keeps its timeout, slow as they are"
+        for name in ("short-lease", "serialization")
+    },
     **{
         (name, "test_overdue_timers_fire_once_oldest_first"): "what is claimed in order is executed by several threads"
         for name in ("short-lease", "serialization", "polling")
