@@ -138,7 +138,7 @@ def test_a_worker_that_reloads_writes_what_the_code_says(
     assert preflight._check_now(DEFAULT_DB_ALIAS, only_missing=only_missing)
 
     monkeypatch.setattr(preflight, "passes", note)  # it did not pass: nothing is started
-    monkeypatch.setattr(runworkflows, "_log_to", lambda stream, level: None)
+    monkeypatch.setattr(runworkflows, "_log_to", lambda stream, level, over: None)
     if reloading:
         monkeypatch.setenv(runworkflows.RELOAD_ENV, "1")
     with pytest.raises(CommandError, match="did not start"):
