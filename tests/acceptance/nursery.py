@@ -176,6 +176,7 @@ def _begin_anew(output: int) -> None:
         os.dup2(file, number)
     os.closerange(FIRST_FILE, LAST_FILE)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
 
 

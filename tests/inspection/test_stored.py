@@ -10,7 +10,7 @@ from django_workflows import step
 from django_workflows.inspection import why_waiting
 from django_workflows.inspection.doctor import examine
 from django_workflows.inspection.stored import actions_of
-from django_workflows.models import WorkflowVersion
+from django_workflows.models import Trigger, WorkflowVersion
 from tests.factories import ago, make_execution, make_worker
 
 pytestmark = pytest.mark.django_db
@@ -23,6 +23,7 @@ def stored_charge() -> None: ...
 @pytest.fixture
 def document() -> dict[str, Any]:
     """Of `stored_flow`, version 3; it calls one step by its name with the app, and one that is not known here."""
+    Trigger.objects.all().delete()  # a test that commits leaves behind what the example apps declare
     actions = [{"id": "a", "action": "inspection.stored_charge"}, {"id": "b", "action": "unknown"}]
     value = {"name": "stored_flow", "steps": [*actions, {"id": "c", "sleep": 1}]}
     row = WorkflowVersion(workflow="stored_flow", version=3)
