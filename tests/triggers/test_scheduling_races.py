@@ -139,7 +139,7 @@ def make_due(trigger: Trigger) -> None:
     Execution.objects.all().delete()
     firing.fire(trigger)
     now = clock.database_now()
-    values: dict[str, Any] = {"next_at": now, "scheduled_until": now - timedelta(minutes=1), "trigger_count": 0}
+    values: dict[str, Any] = {"next_at": now, "scheduled_until": now - timedelta(hours=1), "trigger_count": 0}
     Trigger.objects.filter(pk=trigger.pk).update(**values)
 
 
@@ -151,7 +151,7 @@ def started() -> list[Execution]:
 def test_a_worker_that_dies_at_any_statement_leaves_nothing_and_repeats_nothing(after: bool) -> None:
     """SCH-01: killed before or after each statement of a round."""
     Workflow.objects.get_or_create(name="raced")
-    trigger = schedule("every minute", overlap="cancel_other")
+    trigger = schedule("every hour", overlap="cancel_other")
     for at in itertools.count(1):
         make_due(trigger)
         saboteur = Saboteur(at, Killed(), after=after)
@@ -173,7 +173,7 @@ def test_a_worker_that_dies_at_any_statement_leaves_nothing_and_repeats_nothing(
 
 def test_a_conflict_at_any_statement_is_tried_again() -> None:
     """SCH-01: 40001, as CockroachDB has it."""
-    trigger = schedule("every minute")
+    trigger = schedule("every hour")
     for at in itertools.count(1):
         make_due(trigger)
         error = OperationalError("restart transaction")
