@@ -7,9 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# One more than there are cores ("auto" would count the physical ones, which are fewer on many a machine): some tests
+# Two more than there are cores ("auto" would count the physical ones, which are fewer on many a machine): some tests
 # wait most of the time. Each further one would load and collect everything again.
-PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc 2>/dev/null || echo 2) + 1) --dist worksteal $(ARGS)
+PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc 2>/dev/null || echo 2) + 2) --dist worksteal $(ARGS)
 
 # Without bytecode each of the many processes of the tests would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
+from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
 from testproject import database_url as urls
+from tests.cleaning import Cleaner
 from tests.proof.sampling import RUNS_ALL
 
 # As many examples as `make test` has time for; `make proof` looks further.
@@ -62,11 +66,20 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if collection_path.is_file() and not is_for_this_database(path) else None
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What needs no database is the same on each: the session on SQLite has tried it."""
     wanted = [item for item in items if is_for_this_database(item.nodeid) and needs_this_database(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
-    items[:] = wanted
+    items[:] = dealt(wanted, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
+
+
+def dealt(items: list[pytest.Item], hands: int) -> list[pytest.Item]:
+    """In an order in which each process, which gets one stretch of it, has some of every file: those that wait for
+    worker processes stand together, and one process after the other would wait alone. In each hand it is the order of
+    pytest-django: what commits comes last.
+    """
+    return [item for hand in range(hands) for item in items[hand::hands]]
 
 
 def is_for_this_database(path: str) -> bool:
@@ -108,6 +121,32 @@ def django_db_modify_db_settings(
     database = settings.DATABASES["default"]
     if database["ENGINE"] == urls.SQLITE:
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Have tests that commit clean up quickly: see `tests/cleaning.py`."""
+    with django_db_blocker.unblock():
+        cleaners = {alias: Cleaner(alias) for alias in connections}
+
+    def clean_up(test: TransactionTestCase) -> None:
+        for alias in test._databases_names(include_mirrors=False):  # type: ignore[attr-defined]  # the stubs leave it out
+            cleaners[alias].clean()
+
+    TransactionTestCase._fixture_teardown = clean_up  # type: ignore[attr-defined]  # as above
+    yield
+    with django_db_blocker.unblock():
+        leave_alone()
+
+
+def leave_alone() -> None:
+    """End other sessions: a test database that a thread of an event loop has left open cannot be dropped."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture

@@ -101,3 +101,4 @@ def _notify_others(alias: str, payload: str) -> None:
             cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, payload])
     except (DatabaseError, InterfaceError):
         logger.debug("NOTIFY failed; the workers will find it by polling.", exc_info=True)
+        connection.close_if_unusable_or_obsolete()  # the caller knows of no error, and goes on

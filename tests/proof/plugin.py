@@ -1,17 +1,10 @@
-"""How `python -m tests.proof` has pytest differ from a run of the suite: shares of a part, and less to clean up."""
+"""How `python -m tests.proof` has pytest differ from a run of the suite: shares of a part."""
 
 from __future__ import annotations
 
 import os
-from unittest import mock
 
 import pytest
-from django.core.management.commands import flush
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Between two tests nobody needs the permissions of every model, which Django would make again for each."""
-    mock.patch.object(flush, "emit_post_migrate_signal").start()
 
 
 @pytest.hookimpl(trylast=True)

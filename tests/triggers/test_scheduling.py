@@ -464,13 +464,13 @@ def test_the_cost_does_not_depend_on_how_many_wait(others: int) -> None:
     )
     trigger = schedule(sched_plain)
     clock.skip(timedelta(minutes=1))
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         fire_due("default")
     assert len(executions(trigger)) == 1
     assert len(queries) <= 12
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("ANALYZE django_workflows_trigger")  # else it plans for what the table was like before
         explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
         cursor.execute(
             f"{explain} SELECT id FROM django_workflows_trigger WHERE next_at IS NOT NULL AND next_at <= %s "
