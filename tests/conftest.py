@@ -70,7 +70,8 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What needs no database is the same on each: the session on SQLite has tried it."""
     wanted = [item for item in items if is_for_this_database(item.nodeid) and needs_this_database(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    kept = set(wanted)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = dealt(wanted, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
 
 

@@ -12,5 +12,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """`PROOF_SHARE=2/5`: of all tests every fifth, beginning with the second."""
     number, of = map(int, os.environ.get("PROOF_SHARE", "1/1").split("/"))
     mine = items[number - 1 :: of]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
+    kept = set(mine)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = mine
