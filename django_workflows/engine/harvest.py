@@ -24,6 +24,7 @@ from django_workflows.engine.writes import End, Ending
 
 logger = logging.getLogger("django_workflows")
 
+CLAIMED_AT_ONCE = 500  # what is under way must not wait for the claim of thousands
 ORPHANS_SECONDS = 5.0  # a worker looks this often for claims of its own that no turn has
 
 
@@ -36,7 +37,7 @@ class Source:
 
     def limit(self, free: Mapping[bool, int]) -> int:
         """How many may be claimed, whatever their colours turn out to be."""
-        return min(free[is_async] for is_async in self.colours)
+        return min(CLAIMED_AT_ONCE, *(free[is_async] for is_async in self.colours))
 
 
 class Harvest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
 
 LONG_BODY_SECONDS = 1.0
 BODIES_EVERY = 0.5
+SHOWN_AT_ONCE, SHOWN_EVERY = 500, 0.1  # thousands may begin, and so become long, at one moment: steps must not wait
 INBOX_EVERY = 0.05
 
 STATES = "SELECT id, claim, status, inbox, requested FROM django_workflows_execution WHERE id {among}"
@@ -51,8 +53,8 @@ class Watch:
         """Do what is due; the turns that have something to store because of it."""
         moment, changed = monotonic(), []
         if moment >= self._bodies_at:
-            self._bodies_at = moment + BODIES_EVERY
-            changed = [turn for turn in turns if self._look_at_bodies(turn, moment, now)]
+            changed = list(islice((turn for turn in turns if self._look_at_bodies(turn, moment, now)), SHOWN_AT_ONCE))
+            self._bodies_at = moment + (SHOWN_EVERY if len(changed) == SHOWN_AT_ONCE else BODIES_EVERY)
         if moment >= self._inbox_at:
             self._inbox_at = moment + INBOX_EVERY
             waiting = [turn for turn in turns if turn.waits and not turn.unwinding]
