@@ -18,6 +18,7 @@ import msgspec
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
+from django_workflows.engine import claim_statements as statements
 from django_workflows.engine.database import Dialect, read_time, read_uuid, read_uuid_or_none, store
 
 PRIORITIES = range(9, -1, -1)
@@ -76,128 +77,6 @@ class Peek:
         return min(self.later, default=None)
 
 
-PEEK = """
-WITH place(queue, priority) AS (VALUES {places})
-SELECT place.queue, place.priority, (
-    SELECT e.wake_at FROM django_workflows_execution e
-    WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at IS NOT NULL AND e.requested = ''
-    AND e.status IN ('pending', 'waiting', 'running') {suspects}
-    ORDER BY e.wake_at LIMIT 1
-), (
-    SELECT e.wake_at FROM django_workflows_execution e
-    WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at > {now} AND e.requested = ''
-    AND e.status IN ('pending', 'waiting', 'running') {suspects}
-    ORDER BY e.wake_at LIMIT 1
-), (SELECT 1 FROM django_workflows_execution WHERE requested > '' LIMIT 1), (
-    SELECT 1 FROM django_workflows_event
-    WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now} LIMIT 1
-), (SELECT count(*) FROM (
-    SELECT 1 FROM django_workflows_execution WHERE crashes >= 2 AND wake_at <= {now} LIMIT 8
-) AS suspect), (
-    SELECT next_at FROM django_workflows_trigger WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1
-), (
-    SELECT 1 FROM django_workflows_trigger
-    WHERE type = 'schedule' AND enabled AND retired_at IS NULL AND next_at IS NULL LIMIT 1
-), {now}
-FROM place
-"""
-
-_CLAIMED = (
-    "id, workflow, version, generation, input, state, queue, key, tags, parent_id, claim, inbox, crashes, deadline, "
-    "expires_at, created_at, started_at, updated_at"
-)
-
-_CLAIMED_FOR_JSON = _CLAIMED.replace("tags", "tags::text AS tags").replace("updated_at", "updated_at AS claimed_at")
-
-# What this worker holds is its own, even with an expired lease: an outage was longer, and nobody else came.
-DUE = """
-WITH due AS MATERIALIZED (
-    SELECT id FROM django_workflows_execution
-    WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = '' AND crashes {suspects}
-    AND (status IN ('pending', 'waiting') OR (status = 'running' AND claimed_by <> %s))
-    AND workflow || ' ' || CAST(version AS text) {served}
-    ORDER BY wake_at LIMIT %s {lock}
-)"""
-
-TAKE = """
-UPDATE django_workflows_execution SET
-    crashes = crashes + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
-    status = 'running', claim = claim + 1, claimed_by = %s, wake_at = {lease}, awaiting = 0,
-    started_at = COALESCE(started_at, {now}), updated_at = {now}
-WHERE id IN (SELECT id FROM due)
-RETURNING {columns}
-"""
-
-CLAIM = DUE + TAKE
-
-# PostgreSQL hands a batch over as one text: five times in each row cost the driver more than all else of a claim.
-CLAIM_AS_JSON = DUE + ", taken AS (" + TAKE + ") SELECT json_agg(taken)::text FROM taken"
-
-CLAIMED_BY = """
-SELECT {columns} FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'
-"""
-
-NEXT_QUEUE = """
-SELECT queue FROM django_workflows_execution WHERE wake_at IS NOT NULL AND queue > %s ORDER BY queue LIMIT 1
-"""
-
-CLAIM_STATE = "SELECT id, claim, status FROM django_workflows_execution WHERE id {among}"
-
-CLAIM_ONE = """
-UPDATE django_workflows_execution SET
-    crashes = crashes + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
-    status = 'running', claim = claim + 1, claimed_by = %s, wake_at = {lease}, awaiting = 0,
-    started_at = COALESCE(started_at, {now}), updated_at = {now}
-WHERE id = %s AND wake_at <= {now} AND requested = '' AND status IN ('pending', 'waiting', 'running')
-AND workflow || ' ' || CAST(version AS text) {served}
-RETURNING {columns}
-"""
-
-# Due rows that nobody takes would stand at the head of the queue for ever: what has been due for a while and cannot be
-# executed here steps back. No attempt is used, and a worker that knows them takes them when they come round. One that
-# is there takes them before that: in a rolling deploy the old workers must not keep them from the new ones.
-DEFER = """
-WITH unknown AS MATERIALIZED (
-    SELECT id, created_at FROM django_workflows_execution
-    WHERE queue = %s AND priority = %s AND wake_at <= {untaken} AND requested = ''
-    AND status IN ('pending', 'waiting', 'running') AND NOT workflow || ' ' || CAST(version AS text) {served}
-    ORDER BY wake_at LIMIT 1000 {lock}
-)
-UPDATE django_workflows_execution SET
-    crashes = crashes + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
-    claim = claim + CASE WHEN status = 'running' THEN 1 ELSE 0 END, claimed_by = NULL,
-    status = CASE WHEN status = 'running' THEN 'pending' ELSE status END, wake_at = {later}
-WHERE id IN (SELECT id FROM unknown)
-"""
-
-# Which workflows wait at the head of a queue. Bounded: a backlog of others does not make it slower.
-HEAD = """
-SELECT DISTINCT workflow, version FROM (
-    SELECT workflow, version FROM django_workflows_execution
-    WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = ''
-    AND status IN ('pending', 'waiting', 'running')
-    ORDER BY wake_at LIMIT 1000
-) AS head
-"""
-
-HELD = "SELECT id, claim FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'"
-
-GIVE_BACK = """
-UPDATE django_workflows_execution SET
-    status = 'pending', claim = claim + 1, claimed_by = NULL, wake_at = {now}, updated_at = {now}
-WHERE claimed_by = %s AND status = 'running' AND id IN (
-    SELECT id FROM django_workflows_execution WHERE id {among} {lock}
-)
-"""
-
-RELEASE = """
-UPDATE django_workflows_execution SET
-    status = 'pending', claim = claim + 1, claimed_by = NULL, wake_at = {now}, updated_at = {now},
-    crashes = crashes + %s
-WHERE id IN (SELECT id FROM django_workflows_execution WHERE claimed_by {among} AND status = 'running' {lock})
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Appetite:
     """What a worker can execute now: so many executions of these (workflow, version) pairs."""
@@ -210,7 +89,7 @@ def queues_in_use(cursor: CursorWrapper) -> list[str]:
     """The queues in which anything has a time to wake: one index probe for each."""
     found: list[str] = []
     while True:
-        cursor.execute(NEXT_QUEUE, [found[-1] if found else ""])
+        cursor.execute(statements.NEXT_QUEUE, [found[-1] if found else ""])
         if (row := cursor.fetchone()) is None:
             return found
         found.append(row[0])
@@ -222,7 +101,7 @@ def peek(cursor: CursorWrapper, dialect: Dialect, queues: Sequence[str], *, alon
     parameters = [value for place in places for value in place]
     values = ", ".join(["(%s, %s)"] * len(places))
     suspects = f"AND e.crashes >= {ALONE_AFTER}" if alone else ""
-    cursor.execute(PEEK.format(places=values, now=dialect.now(), suspects=suspects), parameters)
+    cursor.execute(statements.PEEK.format(places=values, now=dialect.now(), suspects=suspects), parameters)
     rows = cursor.fetchall()
     return Peek(
         due={(row[0], row[1]): moment for row in rows if (moment := read_time(row[2])) is not None},
@@ -250,11 +129,11 @@ def claim(
     served, names = _among_served(dialect, appetite.served)
     me = store(dialect, worker)
     as_json = dialect.vendor == "postgresql"
-    text = (CLAIM_AS_JSON if as_json else CLAIM).format(
+    text = (statements.CLAIM_AS_JSON if as_json else statements.CLAIM).format(
         now=dialect.now(),
         lease=dialect.now(lease),
         lock=dialect.lock,
-        columns=_CLAIMED_FOR_JSON if as_json else _CLAIMED,
+        columns=statements.CLAIMED_FOR_JSON if as_json else statements.CLAIMED,
         served=served,
         suspects=f">= {ALONE_AFTER}" if alone else f"< {ALONE_AFTER}",
     )
@@ -271,7 +150,9 @@ def claim_one(
     if not served:
         return None
     among, names = _among_served(dialect, served)
-    text = CLAIM_ONE.format(now=dialect.now(), lease=dialect.now(lease), columns=_CLAIMED, served=among)
+    text = statements.CLAIM_ONE.format(
+        now=dialect.now(), lease=dialect.now(lease), columns=statements.CLAIMED, served=among
+    )
     cursor.execute(text, [store(dialect, worker), store(dialect, id), *names])
     rows = cursor.fetchall()
     return _claimed(rows[0]) if rows else None
@@ -279,26 +160,26 @@ def claim_one(
 
 def at_the_head(cursor: CursorWrapper, dialect: Dialect, place: tuple[str, int]) -> set[tuple[str, int]]:
     """The (workflow, version) pairs of what is due first in a queue and priority."""
-    cursor.execute(HEAD.format(now=dialect.now()), list(place))
+    cursor.execute(statements.HEAD.format(now=dialect.now()), list(place))
     return {(workflow, version) for workflow, version in cursor.fetchall()}
 
 
 def claimed_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[Claimed]:
     """Everything that a worker holds: reads back a claim whose commit is in doubt."""
-    cursor.execute(CLAIMED_BY.format(columns=_CLAIMED), [store(dialect, worker)])
+    cursor.execute(statements.CLAIMED_BY.format(columns=statements.CLAIMED), [store(dialect, worker)])
     return [_claimed(row) for row in cursor.fetchall()]
 
 
 def held_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[tuple[UUID, int]]:
     """The executions that a worker holds, with their claims."""
-    cursor.execute(HELD, [store(dialect, worker)])
+    cursor.execute(statements.HELD, [store(dialect, worker)])
     return [(read_uuid(id), claim) for id, claim in cursor.fetchall()]
 
 
 def give_back(cursor: CursorWrapper, dialect: Dialect, worker: UUID, ids: Iterable[UUID]) -> int:
     """Release some of what a worker holds; no crash is counted."""
     among, parameters = dialect.among(ids)
-    text = GIVE_BACK.format(now=dialect.now(), among=among, lock=dialect.lock)
+    text = statements.GIVE_BACK.format(now=dialect.now(), among=among, lock=dialect.lock)
     cursor.execute(text, [store(dialect, worker), *parameters])
     return int(cursor.rowcount)
 
@@ -308,7 +189,7 @@ def defer_unknown(
 ) -> int:
     """Let executions that nobody takes, and that this worker has no code for, step back; how many there were."""
     among, names = _among_served(dialect, served)
-    text = DEFER.format(
+    text = statements.DEFER.format(
         untaken=dialect.now(-UNTAKEN_SECONDS),
         later=dialect.now(BACK_SECONDS),
         lock=dialect.lock,
@@ -321,7 +202,7 @@ def defer_unknown(
 def release_all(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID], *, crashed: bool) -> int:
     """Give back whatever these workers hold; as a crash when they died with it."""
     among, parameters = dialect.among(workers)
-    text = RELEASE.format(now=dialect.now(), among=among, lock=dialect.lock)
+    text = statements.RELEASE.format(now=dialect.now(), among=among, lock=dialect.lock)
     cursor.execute(text, [int(crashed), *parameters])
     return int(cursor.rowcount)
 

@@ -12,7 +12,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.clock import monotonic
 from django_workflows.engine import committing, compact
-from django_workflows.engine.claiming import CLAIM_STATE
+from django_workflows.engine.claim_statements import CLAIM_STATE
 from django_workflows.engine.committing import Locked
 from django_workflows.engine.database import (
     AmbiguousCommit,
