@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +18,14 @@ ORDER: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class Node:
+class Node(ABC):
     """A part of a condition."""
 
     __slots__ = ()
 
+    @abstractmethod
     def value(self, scope: Scope) -> Any:
-        raise NotImplementedError
+        """What it comes to where these names are known."""
 
 
 @dataclass(frozen=True, slots=True)
