@@ -13,7 +13,6 @@ from django.db import connection
 from pytest_django import Settings
 
 from django_workflows import Context, conf, workflow
-from django_workflows.authoring.registry import registry
 from django_workflows.clock import monotonic
 from django_workflows.engine import pump, wakeups
 from django_workflows.engine.claiming import Peek
@@ -42,14 +41,6 @@ class Observer:
 
     def ended(self, turn: Turn, ending: Ending) -> None: ...
     def held(self, count: int) -> None: ...
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone with it."""
-    for name, table in vars(registry).items():
-        if isinstance(table, dict):
-            monkeypatch.setattr(registry, name, table.copy())
 
 
 @pytest.fixture

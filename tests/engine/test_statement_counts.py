@@ -22,7 +22,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from django_workflows import Context, client, clock, conf, workflow
-from django_workflows.authoring.registry import registry
 from django_workflows.engine import claiming, pump
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.crew import TurnCrew
@@ -117,14 +116,6 @@ class Nobody:
     def ended(self, turn: Turn, ending: Ending) -> None: ...
     def looked(self, peek: Peek) -> None: ...
     def held(self, count: int) -> None: ...
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone with it."""
-    for name, table in vars(registry).items():
-        if isinstance(table, dict):
-            monkeypatch.setattr(registry, name, table.copy())
 
 
 @pytest.fixture
