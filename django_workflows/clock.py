@@ -52,6 +52,11 @@ def sql_now(vendor: str, plus_seconds: float = 0.0) -> str:
     return "statement_timestamp()" if not seconds else f"(statement_timestamp() + interval '{seconds:.6f} seconds')"
 
 
+def grain_of(vendor: str) -> timedelta:
+    """By how much the database's time may be cut short."""
+    return timedelta(milliseconds=1) if vendor == "sqlite" else timedelta(0)
+
+
 class DatabaseNow(Func):
     """The database's present time as an ORM expression."""
 
@@ -82,12 +87,14 @@ class DatabaseClock:
 
     Each `sync()` pairs a time the database told with the local monotonic moment *before* it was asked, so `now()` runs
     ahead by at most the round trip; and with the one after, so `at_least()` is behind by at most as much. A deadline is
-    made from the first and has passed by the second: no timer is shorter than it was meant to be.
+    made from the first and has passed by the second: no timer is shorter than it was meant to be. `grain` is what the
+    database cuts off its time (`grain_of`); `at_least()` is behind by that, too.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_grain", "_known")
 
-    def __init__(self, base: datetime, moment: float) -> None:
+    def __init__(self, base: datetime, moment: float, grain: timedelta = timedelta(0)) -> None:
+        self._grain = grain
         self.sync(base, moment)
 
     def sync(self, base: datetime, moment: float) -> None:
@@ -101,7 +108,7 @@ class DatabaseClock:
     def at_least(self) -> datetime:
         """A time that the database has certainly reached."""
         base, _, moment, skipped = self._known
-        return _later(base, monotonic() - moment, skipped)
+        return _later(base - self._grain, monotonic() - moment, skipped)
 
 
 def _later(base: datetime, seconds: float, skipped: timedelta) -> datetime:

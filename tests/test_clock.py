@@ -33,3 +33,10 @@ def test_skipped_time_is_added_to_both(monkeypatch: pytest.MonkeyPatch) -> None:
         assert known.at_least() == known.now() == NOON + timedelta(hours=1)
     finally:
         clock.reset()
+
+
+def test_what_a_database_cuts_off_its_time_does_not_make_it_come_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said 12:00:00.000 at 12:00:00.0009; a moment later it says so again, and nothing has been recorded after."""
+    monkeypatch.setattr(clock, "monotonic", lambda: 1.0)
+    assert DatabaseClock(NOON, 1.0, clock.grain_of("sqlite")).at_least() == NOON - timedelta(milliseconds=1)
+    assert DatabaseClock(NOON, 1.0, clock.grain_of("postgresql")).at_least() == NOON

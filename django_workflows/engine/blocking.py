@@ -72,7 +72,7 @@ class BlockingTurn(Turn):
             self.changed.notify_all()
 
     def seconds_until(self, wait: effects.Wait) -> float | None:
-        return None if wait.deadline is None else max((wait.deadline - self.at_least()).total_seconds(), 0.001)
+        return None if wait.deadline is None else max((wait.deadline - self.now()).total_seconds(), 0.001)
 
     def block(self, ready: Callable[[], Any], seconds: Callable[[], float | None]) -> Any:
         """Give up activity until `ready()` is not None; the last active thread makes the turn unwind."""

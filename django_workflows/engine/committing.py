@@ -238,7 +238,7 @@ def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: da
 
 
 def _latest(write: Write, now: datetime) -> datetime:
-    """The end of an execution: a turn's clock may run ahead of the database's by a round trip."""
+    """The end of an execution: the clocks of a cluster differ from node to node, and SQLite's knows milliseconds."""
     return max([now, *(entry.completed_at for entry in write.entries.values() if entry.completed_at is not None)])
 
 

@@ -109,7 +109,7 @@ def _after_mismatch(turn: Turn) -> Ending:
 
 def expired(turn: Turn) -> Ending | None:
     """The ending of an execution that may not go on at all: past its deadline, or never started in time."""
-    claimed, now = turn.claimed, turn.at_least()
+    claimed, now = turn.claimed, turn.now()
     if claimed.expires_at is not None and claimed.claim == 1 and claimed.expires_at <= now:
         return Ending(end=End.CANCEL, reason="expired")
     if claimed.deadline is not None and claimed.deadline <= now:

@@ -35,7 +35,7 @@ class Inbox(Standing):
             return unread
         if isinstance(wait, ChildWait) and sum(id in self.children for id in wait.children) >= wait.needed:
             return True
-        return True if wait.deadline is not None and wait.deadline <= self.at_least() else None
+        return True if wait.deadline is not None and wait.deadline <= self.now() else None
 
     def message_for(self, wait: MessageWait) -> Unread | None:
         """The oldest that answers it: one that is addressed to it, else an event that the loser of a race has left."""

@@ -19,7 +19,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
 from django_workflows.authoring.registry import registry
-from django_workflows.clock import DatabaseClock, monotonic
+from django_workflows.clock import DatabaseClock, grain_of, monotonic
 from django_workflows.engine import claiming, endings, lifecycle, loading
 from django_workflows.engine.database import Dialect, dialect_of, read_time, read_uuid_or_none, transact
 from django_workflows.engine.lines import task_factory
@@ -165,7 +165,7 @@ class InlineDriver:
         if claimed is None:
             return False
         loaded = transact(self.alias, lambda cursor: loading.load(cursor, dialect, [claimed]))[0]
-        self._execute(loaded, DatabaseClock(claimed.claimed_at, moment))
+        self._execute(loaded, DatabaseClock(claimed.claimed_at, moment, grain_of(dialect.vendor)))
         return True
 
     def _claim(self, id: UUID, served: list[tuple[str, int]]) -> tuple[claiming.Claimed | None, float]:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.clock import DatabaseClock, database_now, monotonic
+from django_workflows.clock import DatabaseClock, database_now, grain_of, monotonic
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, keep_plans, single
@@ -138,7 +138,7 @@ class Pump:
         connections[self.alias].ensure_connection()  # not to count the time that it takes
         keep_plans(self.alias)
         moment = monotonic()
-        self.clock = DatabaseClock(database_now(self.alias), moment)
+        self.clock = DatabaseClock(database_now(self.alias), moment, grain_of(connections[self.alias].vendor))
 
     def _is_finished(self, until_idle: float | None) -> bool:
         if self._stop_by is not None:

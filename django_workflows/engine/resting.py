@@ -157,7 +157,7 @@ class RestingTurn(Turn):
         if self.timer is not None:
             self.timer.cancel()
         if deadlines:
-            seconds = max((min(deadlines) - self.at_least()).total_seconds(), 0)
+            seconds = max((min(deadlines) - self.now()).total_seconds(), 0)
             self.timer = self.loop.call_later(min(seconds, 86_400.0) + 0.001, self.rest_soon)
 
     def wake(self) -> None:

@@ -15,6 +15,7 @@ from django_workflows.engine.writes import Ending
 from django_workflows.exceptions import NonDeterminism, Parked
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
 
 
 class Standing:
@@ -24,6 +25,7 @@ class Standing:
         self.claimed = loaded.claimed
         self.definition = definition
         self.clock = clock
+        self._latest = self.claimed.claimed_at
         self.journal = Journal(loaded.entries)
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
@@ -37,15 +39,16 @@ class Standing:
         self.swallowed = 0
 
     def now(self) -> datetime:
-        return self.clock.now()
+        """A moment that has come by the database's clock, after every one that this turn or an earlier one was told.
 
-    def at_least(self) -> datetime:
-        """A moment that has certainly come, by the database's clock: what was claimed was due."""
-        return max(self.claimed.claimed_at, self.clock.at_least())
+        What is recorded so stands in the order in which it happened, and before the commit that makes it known.
+        """
+        self._latest = max(self.clock.at_least(), self._latest + _TICK)
+        return self._latest
 
     def after(self, delay: timedelta) -> datetime:
         """The moment after a delay, no later than the calendar goes. After no delay it has come."""
-        now = self.now() if delay > timedelta() else self.at_least()
+        now = self.clock.now() if delay > timedelta() else self.now()
         return LATEST if delay > LATEST - now else now + delay
 
     @property

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -146,19 +145,15 @@ class Turn(Outbox):
         """Record the outcome of an entry."""
         with self.lock:
             final = msgspec.structs.replace(
-                entry, status=status, seq=self.journal.next_seq(), completed_at=self._end_of(entry), **values
+                entry, status=status, seq=self.journal.next_seq(), completed_at=self.now(), **values
             )
             return self.record(final)
-
-    def _end_of(self, entry: Entry) -> datetime:
-        """The present; never before its beginning, as the estimate of the clock may have been corrected meanwhile."""
-        return max(self.now(), entry.started_at or entry.created_at)
 
     def skip(self, entry: Entry) -> None:
         """Close an open entry that nobody waits for any more, whoever has recorded it."""
         with self.lock:
             seq = self.journal.next_seq()
-            self._record(msgspec.structs.replace(entry, status="skipped", seq=seq, completed_at=self._end_of(entry)))
+            self._record(msgspec.structs.replace(entry, status="skipped", seq=seq, completed_at=self.now()))
         self.committer.note(self)
 
     def final_entry(self, entry: Entry, text: str | None) -> Entry:
@@ -171,7 +166,7 @@ class Turn(Outbox):
                 output=text,
                 error=None,
                 deadline=None,
-                completed_at=self._end_of(entry),
+                completed_at=self.now(),
             )
 
     def settle_unless_moved(self, entry: Entry, status: str, wait: MessageWait) -> Entry | None:
@@ -183,7 +178,7 @@ class Turn(Outbox):
             if not self._write.unless_moved:
                 self._write.seen_inbox = self.seen_inbox
             final = msgspec.structs.replace(
-                entry, status=status, seq=self.journal.next_seq(), completed_at=self._end_of(entry)
+                entry, status=status, seq=self.journal.next_seq(), completed_at=self.now()
             )
             self._write.unless_moved[final.id] = final
         self.committer.note(self)

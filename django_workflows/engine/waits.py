@@ -42,7 +42,7 @@ def _until(turn: Turn, command: commands.Sleep) -> datetime:
 
 
 def _has_passed(turn: Turn, entry: Entry) -> bool:
-    return entry.deadline is not None and entry.deadline <= turn.at_least()
+    return entry.deadline is not None and entry.deadline <= turn.now()
 
 
 def wait_for_signal(

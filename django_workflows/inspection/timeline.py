@@ -177,7 +177,7 @@ def _own(id: UUID, page: Page) -> Iterator[Found]:
 def _end(id: UUID, completed_at: datetime | None) -> datetime | None:
     """When it ended, and not before what its last turn recorded.
 
-    A turn's estimate of the database's clock runs ahead by up to a round trip; the end is timed by the commit.
+    The end is timed by the commit: the clocks of a cluster differ from node to node, and SQLite's knows milliseconds.
     """
     if completed_at is None:
         return None

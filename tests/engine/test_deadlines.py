@@ -34,7 +34,7 @@ def test_a_timer_whose_moment_may_not_have_come_goes_on() -> None:
     """TMR-01: it may have passed, by the estimate that deadlines are made from."""
     turn = _turn()
     deadline = NOW + timedelta(seconds=WIDE / 2)
-    assert deadline < turn.now()
+    assert deadline < turn.clock.now()
     assert turn.resolve(TimerWait("1", deadline)) is None
 
 
@@ -53,6 +53,21 @@ def test_a_delay_is_not_shorter_than_it_was_meant_to_be() -> None:
     turn = _turn()
     latest_now = NOW + timedelta(seconds=WIDE)
     assert turn.after(timedelta(seconds=1)) >= latest_now + timedelta(seconds=1)
+
+
+def test_what_a_turn_records_stands_in_order_whatever_becomes_of_the_clock() -> None:
+    """OBS-02: the present is asked for three times, and the clock is corrected backwards between."""
+    turn = _turn()
+    first, second = turn.now(), turn.now()
+    turn.clock.sync(NOW - timedelta(seconds=1), monotonic())
+    assert NOW < first < second < turn.now()
+
+
+def test_a_turn_records_nothing_before_it_was_claimed_and_nothing_that_may_lie_ahead() -> None:
+    """OBS-02: whatever an earlier turn recorded was committed before; what this one records is, after."""
+    claimed_at = NOW + timedelta(seconds=WIDE / 2)
+    turn = _turn(claimed_at_least=WIDE / 2)
+    assert claimed_at < turn.now() < claimed_at + timedelta(seconds=WIDE / 2)
 
 
 @pytest.mark.django_db
