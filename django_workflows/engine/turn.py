@@ -177,9 +177,7 @@ class Turn(Outbox):
                 return None
             if not self._write.unless_moved:
                 self._write.seen_inbox = self.seen_inbox
-            final = msgspec.structs.replace(
-                entry, status=status, seq=self.journal.next_seq(), completed_at=self.now()
-            )
+            final = msgspec.structs.replace(entry, status=status, seq=self.journal.next_seq(), completed_at=self.now())
             self._write.unless_moved[final.id] = final
         self.committer.note(self)
         return final
