@@ -36,10 +36,10 @@ demo: $(VENV)/.installed-demo
 test: test-sqlite test-postgres
 
 test-sqlite: $(VENV)/.installed-dev
-	env -u DATABASE_URL $(PYTEST)
+	env -u DATABASE_URL $(PYTEST) -o cache_dir=.pytest_cache/sqlite
 
 test-postgres: $(VENV)/.installed-dev
-	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m tests.postgres $(PYTEST)
+	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m tests.postgres $(PYTEST) -o cache_dir=.pytest_cache/postgres
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR' -m benchmarks $(ARGS)
