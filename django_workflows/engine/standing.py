@@ -43,8 +43,9 @@ class Standing:
 
         What is recorded so stands in the order in which it happened, and before the commit that makes it known.
         """
-        self._latest = max(self.clock.at_least(), self._latest + _TICK)
-        return self._latest
+        with self.lock:
+            self._latest = max(self.clock.at_least(), self._latest + _TICK)
+            return self._latest
 
     def after(self, delay: timedelta) -> datetime:
         """The moment after a delay, no later than the calendar goes. After no delay it has come."""
