@@ -34,7 +34,7 @@ class ActingTurn(RestingTurn):
         self.surroundings = surroundings
 
     async def barrier(self, effect: effects.Barrier) -> None:
-        await self.store()  # its receipt may be what tells of a pause
+        await self.store(but_certain=effect.but_certain)  # its receipt may be what tells of a pause
         if not self.may_start:
             await self.wait(effects.Stop("", None))
 
@@ -45,10 +45,10 @@ class ActingTurn(RestingTurn):
         await self.apart(partial(bodies.refresh, self))
         return False
 
-    async def store(self) -> None:
-        """Wait until all that was recorded is stored."""
+    async def store(self, *, but_certain: bool = False) -> None:
+        """Wait until all that was recorded is stored, or all but what is certain."""
         self.publish_state()
-        mark = self.mark
+        mark = self.mark(but_certain=but_certain)
         if not self.is_stored(mark) and not self.abandoned:
             future: asyncio.Future[None] = self.loop.create_future()
             self.storing.append((mark, future))

@@ -62,6 +62,10 @@ class BlockingTurn(Turn):
         self._ahead: int | None = None  # the thread that has got a message in a race: no other branch gets before it
         self._was_held_back = False  # a write, because of that
 
+    @property
+    def is_single_file(self) -> bool:
+        return not self.crews
+
     def is_lane_closed(self, lane: Lane) -> bool:
         return bool(self._closed) and self.is_closed(lane.scope.prefix)
 

@@ -128,7 +128,8 @@ def settle_if_ended(turn: Turn, entry: Entry) -> Entry:
     if outcome is None:
         return entry
     if outcome.status == Status.COMPLETED:
-        return turn.settle(entry, "succeeded", output=outcome.output if outcome.output is not None else "null")
+        output = outcome.output if outcome.output is not None else "null"
+        return turn.call_certain(turn.settle(entry, "succeeded", output=output))
     return turn.settle(entry, "failed", error=codec.encode(_error_of(outcome), max_bytes=2 * codec.MAX_BYTES))
 
 

@@ -19,7 +19,12 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 class Barrier(Effect, frozen=True):
-    """Everything recorded so far is stored before what comes next; nothing new starts while pausing."""
+    """Everything recorded so far is stored before what comes next; nothing new starts while pausing.
+
+    With `but_certain`, what a replay is bound to find out again need not have been stored yet: see `Outbox.certain`.
+    """
+
+    but_certain: bool = False
 
 
 class Confirm(Effect, frozen=True):
@@ -94,12 +99,14 @@ class TimerWait(Wait, frozen=True):
 class MessageWait(Wait, frozen=True):
     """For an unread message: a signal called `name`, or an event delivered to this wait.
 
-    An event with these values (`match`) that was delivered to a branch which has lost a race will do as well.
+    An event with these values (`match`) that was delivered to a branch which has lost a race will do as well, and one
+    that was published before, if it `looks_back`.
     """
 
     name: str
     is_event: bool
     match: tuple[tuple[str, Any], ...] = ()
+    looks_back: bool = False
 
 
 class ChildWait(Wait, frozen=True):

@@ -11,6 +11,7 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock
 from django_workflows.engine.ids import new_id
 from django_workflows.engine.inbox import Inbox
+from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.writes import NewEvent, Receipt, Verdict, Write
 
@@ -24,6 +25,8 @@ class Outbox(Inbox):
         self._write = self.empty_write()
         self._state_text = loaded.claimed.state
         self._taken = self._stored = 0  # numbers of writes: the last one taken, the last one stored
+        self._binding = 0  # the last one taken that has more in it than what is certain
+        self._certain: set[UUID] = set()  # outcomes that every replay would find, until they are stored
         self._unstored: set[UUID] = set()
 
     def empty_write(self) -> Write:
@@ -46,6 +49,8 @@ class Outbox(Inbox):
                 return None
             self._write = self.empty_write()
             self._taken += 1
+            if not self._is_certain(write):
+                self._binding = self._taken
             if not write.unless_moved:
                 write.seen_inbox = self.seen_inbox
             return write
@@ -101,6 +106,7 @@ class Outbox(Inbox):
         with self.lock:
             if receipt.verdict is Verdict.STORED:
                 self._stored = self._taken
+                self._certain.difference_update(write.entries)
                 if write.unless_moved and receipt.inbox != write.seen_inbox:
                     self._unstored.update(write.unless_moved)
                 else:
@@ -121,11 +127,42 @@ class Outbox(Inbox):
             self._unstored.discard(entry_id)
             return False
 
-    @property
-    def mark(self) -> int:
-        """The number of the write that will contain all that was recorded so far."""
+    def mark(self, *, but_certain: bool = False) -> int:
+        """The number of the write that will contain all that was recorded so far, or all but what is certain."""
         with self.lock:
+            if but_certain and self._is_certain(self._write):
+                return self._binding
             return self._taken + int(self._has_something(self._write))
+
+    def call_certain(self, entry: Entry) -> Entry:
+        """This outcome follows from what other commits have stored for good: a moment that has passed, the oldest
+        message to a wait, the output of a child. So whoever replays would come to the same, and a body may begin
+        before it is stored. Not where branches could come to it in another order.
+        """
+        with self.lock:
+            if self.is_single_file:
+                self._certain.add(entry.id)
+        return entry
+
+    @property
+    def is_single_file(self) -> bool:
+        """Whether no branch goes on beside the call that asks; each colour knows."""
+        return False
+
+    def _is_certain(self, write: Write) -> bool:
+        """Whether there is nothing in it that a replay could miss, or find otherwise."""
+        if not self._certain:
+            return not self._has_something(write)
+        others = (
+            write.ending,
+            write.unless_moved,
+            write.events,
+            write.children,
+            write.signals,
+            write.forgotten,
+            write.cancelled,
+        )
+        return not any(others) and write.state is None and write.entries.keys() <= self._certain
 
     def is_stored(self, mark: int) -> bool:
         return self._stored >= mark

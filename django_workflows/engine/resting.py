@@ -44,6 +44,10 @@ class RestingTurn(Turn):
         self._is_resting = False
         self.timer: asyncio.TimerHandle | None = None
 
+    @property
+    def is_single_file(self) -> bool:
+        return not self.tasks
+
     def adopt(self, task: asyncio.Task[Any]) -> None:
         self.tasks.add(task)
         task.add_done_callback(self._has_ended)

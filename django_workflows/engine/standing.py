@@ -44,7 +44,8 @@ class Standing:
         What is recorded so stands in the order in which it happened, and before the commit that makes it known.
         """
         with self.lock:
-            self._latest = max(self.clock.at_least(), self._latest + _TICK)
+            moment = self.clock.at_least()
+            self._latest = moment if moment > self._latest else self._latest + _TICK
             return self._latest
 
     def after(self, delay: timedelta) -> datetime:

@@ -31,7 +31,7 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
     while True:
         if entry.deadline is not None:
             yield TimerWait(key, entry.deadline)
-        yield Barrier()
+        yield Barrier(but_certain=not command.step.options.atomic)
         lost = turn.lost_attempts(scope, entry)
         entry = _next_attempt(turn, entry, lost)
         if lost:

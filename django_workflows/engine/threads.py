@@ -115,7 +115,7 @@ class ThreadTurn(BlockingTurn):
     # acting out effects
 
     def _barrier(self, lane: Lane, effect: effects.Barrier) -> None:
-        self._store(lane)  # its receipt may be what tells of a pause
+        self._store(lane, but_certain=effect.but_certain)  # its receipt may be what tells of a pause
         if not self.may_start:
             self._wait(lane, effects.Stop("", None))
 
@@ -126,10 +126,10 @@ class ThreadTurn(BlockingTurn):
         bodies.refresh(self)
         return False
 
-    def _store(self, lane: Lane) -> None:
-        """Wait until all that was recorded is stored."""
+    def _store(self, lane: Lane, *, but_certain: bool = False) -> None:
+        """Wait until all that was recorded is stored, or all but what is certain."""
         self.publish_state()
-        mark = self.mark
+        mark = self.mark(but_certain=but_certain)
         if not self.is_stored(mark):
             self.committer.flush(self)
             self._await_receipt(mark)

@@ -31,7 +31,7 @@ def sleep(turn: Turn, scope: str, key: str, command: commands.Sleep, entry: Entr
     if not entry.is_final:
         if not _has_passed(turn, entry):
             yield TimerWait(key, entry.deadline)
-        entry = turn.settle(entry, "succeeded")
+        entry = turn.call_certain(turn.settle(entry, "succeeded"))
     yield Deliver(entry.seq)
 
 
@@ -62,7 +62,9 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
     if entry is None:
         entry = _open_event_wait(turn, key, command)
     if not entry.is_final:
-        wait = MessageWait(key, entry.deadline, command.name, True, tuple(command.match.items()))
+        wait = MessageWait(
+            key, entry.deadline, command.name, True, tuple(command.match.items()), command.lookback is not None
+        )
         if command.lookback is not None and turn.message_for(wait) is None:
             # on every replay too: the turn that opened the wait may have ended before it looked
             yield Barrier()
@@ -115,11 +117,16 @@ def receive(turn: Turn, entry: Entry, wait: MessageWait) -> Procedure:
         found = yield wait
         if isinstance(found, Unread):
             if (taken := _take(turn, entry, found)) is not None:
-                return taken
+                return turn.call_certain(taken) if _is_bound_to_be(wait, found) else taken
             continue
         proposed = turn.settle_unless_moved(entry, "succeeded", wait)
         if proposed is not None and (yield Confirm(proposed.id)):
             return proposed
+
+
+def _is_bound_to_be(wait: MessageWait, found: Unread) -> bool:
+    """Whether a replay would find this message again: not one that was meant for another wait, or looked for."""
+    return not wait.looks_back and found.step_key == (wait.key if wait.is_event else "")
 
 
 def _take(turn: Turn, entry: Entry, unread: Unread) -> Entry | None:

@@ -52,9 +52,9 @@ def test_who_waits_for_a_later_write_is_answered_when_it_was_merged_with_one_tha
     under_way = turn.take_write()
     assert under_way is not None
     turn.record(turn.new_entry("2", "step", "b"))
-    mark = turn.mark
+    mark = turn.mark()
     turn.put_back(under_way)  # its row was locked, or the connection was lost
-    assert turn.mark == mark
+    assert turn.mark() == mark
     merged = turn.take_write()
     assert merged is not None
     assert len(merged.entries) == 2
