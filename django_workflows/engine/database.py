@@ -271,6 +271,7 @@ def keep_plans(alias: str) -> None:
         cursor.execute("SELECT pg_backend_pid()")
         if cursor.fetchone()[0] == raw.info.backend_pid:
             cursor.execute("SET enable_seqscan = off")
+            cursor.execute("SET plan_cache_mode = force_generic_plan")
             raw.prepare_threshold = KEPT_AFTER
 
 
