@@ -109,6 +109,10 @@ SELECT DISTINCT workflow, version FROM (
 ) AS head
 """
 
+HELD_IN_ALL = """
+SELECT count(*), COALESCE(sum(claim), 0) FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'
+"""
+
 HELD = "SELECT id, claim FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'"
 
 GIVE_BACK = """

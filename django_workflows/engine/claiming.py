@@ -170,6 +170,13 @@ def claimed_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[Cl
     return [_claimed(row) for row in cursor.fetchall()]
 
 
+def held_in_all(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> tuple[int, int]:
+    """How many executions a worker holds, and the sum of their claims."""
+    cursor.execute(statements.HELD_IN_ALL, [store(dialect, worker)])
+    count, claims = cursor.fetchone()
+    return int(count), int(claims)
+
+
 def held_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[tuple[UUID, int]]:
     """The executions that a worker holds, with their claims."""
     cursor.execute(statements.HELD, [store(dialect, worker)])

@@ -206,7 +206,7 @@ def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: da
     status, wake_at, awaiting = _STATUS_AFTER[ending.end], ending.deadline, 0
     if ending.end is End.SUSPEND:
         awaiting = max(ending.needed - finished, 0)
-        wake_at = _earliest(ending.deadline, write.deadline)
+        wake_at = earliest(ending.deadline, write.deadline)
         moved = row.inbox != write.seen_inbox and not ending.only_children
         if moved or (ending.children and not awaiting):
             wake_at = now
@@ -242,7 +242,7 @@ def _latest(write: Write, now: datetime) -> datetime:
     return max([now, *(entry.completed_at for entry in write.entries.values() if entry.completed_at is not None)])
 
 
-def _earliest(*moments: datetime | None) -> datetime | None:
+def earliest(*moments: datetime | None) -> datetime | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 

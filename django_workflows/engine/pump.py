@@ -160,6 +160,7 @@ class Pump:
 
     def _commit(self, turns: Sequence[Turn]) -> None:
         """Everything that these turns want stored, in one transaction."""
+        self._watch.note(turns)
         batch = [(turn, write) for turn in turns if (write := turn.take_write()) is not None]
         if not batch:
             return
@@ -260,7 +261,7 @@ class Pump:
     # attending to what is under way
 
     def _attend(self) -> None:
-        for turn in self._watch.attend(list(self._held.values()), self.clock.at_least()):
+        for turn in self._watch.attend(self._held, self.clock.at_least()):
             self._intake.note(turn)
         for turn, ending in self._watch.take_timed_out():
             self._reporter.ended(turn, ending)

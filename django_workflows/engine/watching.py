@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +21,8 @@ from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
 
 LONG_BODY_SECONDS = 1.0
-BODIES_EVERY = 0.5
-SHOWN_AT_ONCE, SHOWN_EVERY = 500, 0.1  # thousands may begin, and so become long, at one moment: steps must not wait
+ROUND_SECONDS = 0.5  # within which each execution is looked at
+AT_ONCE = 250  # of thousands, so that no step waits while all are looked at, and those shown that have become long
 INBOX_EVERY = 0.05
 
 STATES = "SELECT id, claim, status, inbox, requested FROM django_workflows_execution WHERE id {among}"
@@ -34,8 +33,10 @@ class Watch:
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
-        self._bodies_at = self._inbox_at = 0.0
-        self._has_waits = False
+        self._round: list[UUID] = []  # those that are still to be looked at
+        self._look_at = self._inbox_at = 0.0
+        self._pause = ROUND_SECONDS
+        self._waiting: dict[UUID, Turn] = {}  # those that wait in memory for what may arrive
         self._timed_out: list[tuple[Turn, Ending]] = []
 
     def take_timed_out(self) -> list[tuple[Turn, Ending]]:
@@ -47,24 +48,32 @@ class Watch:
         """When it wants to attend again."""
         if not holds:
             return monotonic() + 3600.0
-        return min(self._bodies_at, self._inbox_at) if self._has_waits else self._bodies_at
+        return min(self._look_at, self._inbox_at) if self._waiting else self._look_at
 
-    def attend(self, turns: Sequence[Turn], now: datetime) -> list[Turn]:
+    def note(self, turns: Iterable[Turn]) -> None:
+        """These turns have something to tell; who waits in memory does."""
+        self._waiting.update({turn.claimed.id: turn for turn in turns if turn.waits})
+
+    def attend(self, held: Mapping[UUID, Turn], now: datetime) -> list[Turn]:
         """Do what is due; the turns that have something to store because of it."""
-        moment, changed = monotonic(), []
-        if moment >= self._bodies_at:
-            changed = list(islice((turn for turn in turns if self._look_at_bodies(turn, moment, now)), SHOWN_AT_ONCE))
-            self._bodies_at = moment + (SHOWN_EVERY if len(changed) == SHOWN_AT_ONCE else BODIES_EVERY)
-        if moment >= self._inbox_at:
+        moment, changed = monotonic(), list[Turn]()
+        if moment >= self._look_at:
+            changed = [turn for turn in self._next_of_round(held) if self._look_at_turn(turn, moment, now)]
+            self._look_at = moment + self._pause
+        if self._waiting and moment >= self._inbox_at:
             self._inbox_at = moment + INBOX_EVERY
-            waiting = [turn for turn in turns if turn.waits and not turn.unwinding]
-            self._has_waits = bool(waiting)
-            self._look_at_inboxes(waiting)
-        elif not self._has_waits:
-            self._has_waits = any(turn.waits for turn in turns[:100])
+            self._waiting = {id: turn for id, turn in self._waiting.items() if turn.waits and not turn.unwinding}
+            self._look_at_inboxes(list(self._waiting.values()))
         return changed
 
-    def _look_at_bodies(self, turn: Turn, moment: float, now: datetime) -> bool:
+    def _next_of_round(self, held: Mapping[UUID, Turn]) -> list[Turn]:
+        if not self._round:
+            self._round = list(held)
+            self._pause = ROUND_SECONDS * AT_ONCE / max(len(held), AT_ONCE)
+        ids, self._round = self._round[:AT_ONCE], self._round[AT_ONCE:]
+        return [turn for id in ids if (turn := held.get(id)) is not None]
+
+    def _look_at_turn(self, turn: Turn, moment: float, now: datetime) -> bool:
         deadline = turn.claimed.deadline
         if deadline is not None and deadline <= now and not turn.abandoned:
             self._time_out(turn, deadline)

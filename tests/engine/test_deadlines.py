@@ -82,7 +82,7 @@ def test_who_ends_a_turn_from_outside_shelves_its_waits_for_events(end: str) -> 
     clock = DatabaseClock(NOW, monotonic())
     turn = Turn(loaded, definition, clock=clock, committer=Notebook(), alias="default")
     if end == "deadline":
-        Watch("default").attend([turn], NOW)
+        Watch("default").attend({turn.claimed.id: turn}, NOW)
     else:
         lifecycle.refuse(turn, Receipt(verdict=Verdict.REFUSED))
     row.refresh_from_db()

@@ -93,12 +93,12 @@ def test_a_deadline_that_cannot_be_stored_now_is_kept_until_it_can(
     with monkeypatch.context() as patch:
         patch.setattr(watching, "store_all", fail)
         try:
-            watch.attend([turn], turn.now())
+            watch.attend({turn.claimed.id: turn}, turn.now())
         except (ConnectionLost, AmbiguousCommit):
             assert fault is not None
     assert not turn.abandoned
-    watch._bodies_at = 0.0
-    watch.attend([turn], turn.now())
+    watch._look_at = 0.0
+    watch.attend({turn.claimed.id: turn}, turn.now())
     execution.refresh_from_db()
     assert execution.status == Status.FAILED
     assert execution.steps.count() == 1

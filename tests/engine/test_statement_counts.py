@@ -40,9 +40,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 # What comes by the clock, or with a worker's begin and end, and not by the execution: looking for work, wake-ups.
 BY_THE_CLOCK = re.compile(
-    r"\s*(WITH place|WITH unknown|SELECT queue|SELECT DISTINCT workflow|SELECT workflow, version|SELECT id, claim FROM"
-    r"|SELECT pg_|SET |SELECT \(?statement_timestamp|SELECT strftime|BEGIN|SAVEPOINT|RELEASE"
-    r"|UPDATE django_workflows_execution SET\s+status = 'pending', claim = claim)"
+    r"\s*(WITH place|WITH unknown|SELECT queue|SELECT DISTINCT workflow|SELECT workflow, version"
+    r"|SELECT count\(\*\), COALESCE|SELECT pg_|SET |SELECT \(?statement_timestamp|SELECT strftime|BEGIN|SAVEPOINT"
+    r"|RELEASE|UPDATE django_workflows_execution SET\s+status = 'pending', claim = claim)"
 )
 
 
@@ -65,9 +65,9 @@ COSTS: dict[str, tuple[Cost, Cost]] = {
     "`send_event()`": (Cost(1, 1), Cost(1, 1)),
     "a turn of one step: claim, step and completion": (Cost(2, 2), Cost(4, 2)),
     "each further sequential step": (Cost(1, 1), Cost(2, 1)),
-    "a sleep that begins: claim and parking": (Cost(4, 2), Cost(4, 2)),
+    "a sleep that begins: claim and parking": (Cost(2, 2), Cost(4, 2)),
     "a sleep that ends: claim, journal, completion": (Cost(3, 2), Cost(5, 2)),
-    "a wait for a signal that begins": (Cost(4, 2), Cost(4, 2)),
+    "a wait for a signal that begins": (Cost(2, 2), Cost(4, 2)),
     "a signal that is received: claim, journal and inbox, completion": (Cost(3, 2), Cost(6, 2)),
     "a child that is started, its parent parked": (Cost(6, 2), Cost(6, 2)),
     "a child that completes, its parent woken": (Cost(4, 2), Cost(4, 2)),
