@@ -26,6 +26,7 @@ logger = logging.getLogger("django_workflows")
 
 CLAIMED_AT_ONCE = 500  # what is under way must not wait for the claim of thousands
 ORPHANS_SECONDS = 5.0  # a worker looks this often for claims of its own that no turn has
+EACH_CLAIM = 12  # one look of so many compares each claim, and not only their sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Harvest:
         self._ready: list[Source] = []
         self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last look
         self._is_hearsay = False  # that the places have something: nobody has looked
-        self._orphans_at = 0.0
+        self._orphans_at, self._looks = 0.0, 0
         self._may_have_orphans = False
 
     @property
@@ -206,7 +207,8 @@ class Harvest:
         if not (self._may_have_orphans or self._held) or monotonic() < self._orphans_at:
             return False
         self._orphans_at = monotonic() + ORPHANS_SECONDS
-        if self._all_have_turns():
+        self._looks += 1
+        if self._looks % EACH_CLAIM and self._all_have_turns():
             self._may_have_orphans = False
             return False
         held = single(self._alias, partial(claiming.held_by, dialect=self._dialect, worker=self._worker))
@@ -219,8 +221,8 @@ class Harvest:
         return bool(orphans)
 
     def _all_have_turns(self) -> bool:
-        """Two numbers tell, in place of ten thousand rows."""
-        known = [turn.claimed.claim for turn in self._held.values() if not turn.abandoned]
+        """Two numbers tell, in place of ten thousand rows; unless a turn that has lost its claim makes up for one."""
+        known = [turn.claimed.claim for turn in list(self._held.values()) if not turn.abandoned]
         found = single(self._alias, partial(claiming.held_in_all, dialect=self._dialect, worker=self._worker))
         return found == (len(known), sum(known))
 

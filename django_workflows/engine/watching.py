@@ -51,8 +51,8 @@ class Watch:
         return min(self._look_at, self._inbox_at) if self._waiting else self._look_at
 
     def note(self, turns: Iterable[Turn]) -> None:
-        """These turns have something to tell; who waits in memory does."""
-        self._waiting.update({turn.claimed.id: turn for turn in turns if turn.waits})
+        """These turns have something to tell; who waits in memory does. One that unwinds may have a successor here."""
+        self._waiting.update({turn.claimed.id: turn for turn in turns if turn.waits and not turn.unwinding})
 
     def attend(self, held: Mapping[UUID, Turn], now: datetime) -> list[Turn]:
         """Do what is due; the turns that have something to store because of it."""
