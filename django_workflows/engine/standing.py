@@ -50,7 +50,9 @@ class Standing:
 
     def after(self, delay: timedelta) -> datetime:
         """The moment after a delay, no later than the calendar goes. After no delay it has come."""
-        now = self.clock.now() if delay > timedelta() else self.now()
+        now = self.now()
+        if delay > timedelta():
+            now = max(now, self.clock.now())  # which may have been put back since
         return LATEST if delay > LATEST - now else now + delay
 
     @property

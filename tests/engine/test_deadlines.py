@@ -88,3 +88,11 @@ def test_who_ends_a_turn_from_outside_shelves_its_waits_for_events(end: str) -> 
     row.refresh_from_db()
     wait.refresh_from_db()
     assert (row.status, wait.status) == (Status.FAILED, "pending")
+
+
+def test_a_timer_is_not_over_at_once_because_the_clock_was_put_back() -> None:
+    """TMR-08: a turn is told no earlier moment than before, so its deadlines begin there, too."""
+    turn = _turn()
+    turn.now()
+    turn.clock.sync(NOW - timedelta(hours=1), monotonic())
+    assert turn.resolve(TimerWait("1", turn.after(timedelta(minutes=1)))) is None
