@@ -257,6 +257,17 @@ def open_cursor(alias: str) -> CursorWrapper:
     return cursor
 
 
+def planning_cursor(cursor: CursorWrapper) -> CursorWrapper:
+    """Another cursor of the same connection, whose statements are planned with their values whatever plans are kept.
+
+    For what one value has few rows of and another a hundred thousand: the one plan for all would go through them all.
+    """
+    planning: CursorWrapper = cursor.db.cursor()
+    if psycopg is not None and cursor.db.vendor == "postgresql" and isinstance(cursor.cursor, psycopg.Cursor):
+        planning.cursor = psycopg.ClientCursor(cursor.db.connection)  # it sends no parameters: a plan is for them alone
+    return planning
+
+
 def keep_plans(alias: str) -> None:
     """Have the server keep the plans of the few statements that this connection repeats: planning costs it more than
     doing what they say. By index, always: a plan made while a table was small must do when it has grown.

@@ -20,7 +20,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import statements
 from django_workflows.engine.committing import Locked, lock
-from django_workflows.engine.database import Dialect, dialect_of, read_uuid, store, transact
+from django_workflows.engine.database import Dialect, dialect_of, planning_cursor, read_uuid, store, transact
 from django_workflows.engine.published import MISSING, PUBLISHED, Published, hash_for, read_published
 from django_workflows.models import FINISHED
 
@@ -181,8 +181,10 @@ class Round:
             if (wanted := hash_for(data, keys)) is None:
                 continue
             parameters = [event.name, keys, wanted, store(dialect, event.id), MOST_DELIVERIES]
-            cursor.execute(OPEN_WAITS.format(now=dialect.now()), parameters)
-            waits = [OpenWait(read_uuid(id), read_uuid(step), key, queue) for id, step, key, queue in cursor.fetchall()]
+            with planning_cursor(cursor) as planning:  # most waits may be for one event
+                planning.execute(OPEN_WAITS.format(now=dialect.now()), parameters)
+                rows = planning.fetchall()
+            waits = [OpenWait(read_uuid(id), read_uuid(step), key, queue) for id, step, key, queue in rows]
             received, none_locked = deliver(cursor, dialect, event, waits)
             self._note(receivers=received, queues=frozenset(wait.queue for wait in waits))
             complete = complete and len(waits) < MOST_DELIVERIES and none_locked
