@@ -137,10 +137,11 @@ class Outbox(Inbox):
     def call_certain(self, entry: Entry) -> Entry:
         """This outcome follows from what other commits have stored for good: a moment that has passed, the oldest
         message to a wait, the output of a child. So whoever replays would come to the same, and a body may begin
-        before it is stored. Not where branches could come to it in another order.
+        before it is stored. Not where branches could come to it in another order; nor where the wait began in this
+        turn, and may have no row by which changed code would be noticed.
         """
         with self.lock:
-            if self.is_single_file:
+            if self.is_single_file and entry.created_at <= self.claimed.claimed_at:
                 self._certain.add(entry.id)
         return entry
 

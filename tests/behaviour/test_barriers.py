@@ -31,6 +31,14 @@ async def value(ctx: AsyncContext) -> None:
     await ctx.now()
 
 
+async def no_sleep(ctx: AsyncContext) -> None:
+    await ctx.sleep(0)
+
+
+async def message_that_was_there(ctx: AsyncContext) -> None:
+    assert await ctx.wait_for_signal("go")
+
+
 async def timeout(ctx: AsyncContext) -> None:
     assert await ctx.wait_for_signal("nobody sends it", timeout="1 hour") is None
 
@@ -47,7 +55,16 @@ async def looked_for(ctx: AsyncContext) -> None:
     assert await ctx.wait_for_event("paid", lookback="1 hour")
 
 
-BEFORE = [step_before, value, timeout, message_in_a_branch, message_in_a_race, looked_for]
+BEFORE = [
+    step_before,
+    value,
+    no_sleep,
+    message_that_was_there,
+    timeout,
+    message_in_a_branch,
+    message_in_a_race,
+    looked_for,
+]
 
 
 @pytest.mark.parametrize("before", BEFORE, ids=lambda before: before.__name__)

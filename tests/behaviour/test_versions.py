@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from django_workflows import AsyncContext
+from django_workflows import AsyncContext, Context, current_step, workflow
 from django_workflows.authoring.registry import registry
 from django_workflows.models import Event, Execution, Status
 from django_workflows.testing import Workflows
@@ -296,3 +296,35 @@ def test_the_same_code_in_two_places_is_one_workflow_only_by_name(workflows: Wor
     workflows.run_to_end()
     assert of(execution).status == Status.WAITING
     assert Execution.objects.due().get().id == execution.id
+
+
+@pytest.mark.parametrize("before", ["no sleep", "a message that was there"])
+def test_a_wait_that_is_gone_is_noticed_though_its_worker_died_right_after_it(
+    workflows: Workflows, before: str
+) -> None:
+    """VER-01, STP-02: or the step would be done again under another idempotency key, as it has moved up."""
+    keys: list[str] = []
+
+    def charge() -> None:
+        keys.append(current_step().idempotency_key)
+        raise SystemExit
+
+    def flow(ctx: Context) -> None:
+        if before == "no sleep":
+            ctx.sleep(0)
+        else:
+            ctx.wait_for_signal("go")
+        ctx.do(charge)
+
+    def without_wait(ctx: Context) -> None:
+        ctx.do(charge)
+
+    execution = workflow(name="flow")(flow).start()
+    execution.signal("go")
+    with pytest.raises(SystemExit):
+        workflows.run_until_idle()
+    workflow(name="flow")(without_wait)
+    workflows.skip("2 hours")  # its lease is over
+    workflows.run_to_end()
+    assert "no longer matches the journal" in of(execution).reason
+    assert len(keys) == 1

@@ -62,14 +62,14 @@ def commits_before_the_body(before: Callable[[Context], Any], *entries: Entry) -
     return seen[0]
 
 
-def recorded(kind: str, name: str, **values: Any) -> Entry:
+def recorded(kind: str, name: str, *, key: str = "1", **values: Any) -> Entry:
     """What an earlier turn has stored."""
-    return Entry(id=uuid4(), key="1", seq=1, kind=kind, name=name, status="scheduled", created_at=LAST_TURN, **values)
+    return Entry(id=uuid4(), key=key, seq=1, kind=kind, name=name, status="scheduled", created_at=LAST_TURN, **values)
 
 
 def test_a_body_begins_at_once_after_a_message() -> None:
     """EVT-01: it is the oldest one, and will be for every replay."""
-    assert commits_before_the_body(lambda ctx: ctx.wait_for_signal("go")) == 0
+    assert commits_before_the_body(lambda ctx: ctx.wait_for_signal("go"), recorded("signal", "go")) == 0
 
 
 def test_a_body_begins_at_once_after_a_sleep() -> None:
@@ -86,7 +86,14 @@ def test_a_body_begins_at_once_after_a_child_that_completed() -> None:
 
 def test_after_several_of_them_a_body_begins_at_once_as_well() -> None:
     slept = recorded("sleep", "", deadline=NOW - timedelta(seconds=1))
-    assert commits_before_the_body(lambda ctx: (ctx.sleep(59), ctx.wait_for_signal("go")), slept) == 0
+    received = recorded("signal", "go", key="2")
+    assert commits_before_the_body(lambda ctx: (ctx.sleep(59), ctx.wait_for_signal("go")), slept, received) == 0
+
+
+@pytest.mark.parametrize("wait", [lambda ctx: ctx.sleep(0), lambda ctx: ctx.wait_for_signal("go")])
+def test_a_body_waits_until_it_is_stored_that_there_was_a_wait(wait: Callable[[Context], Any]) -> None:
+    """VER-01: or nothing would tell that changed code, which has no wait there, does not match the journal."""
+    assert commits_before_the_body(wait) == 1
 
 
 @pytest.mark.parametrize("first", ["message", "step"])
@@ -100,7 +107,8 @@ def test_a_body_waits_for_a_step_whatever_else_was_recorded(first: str) -> None:
         if first == "message":
             ctx.do("before", int)
 
-    assert commits_before_the_body(both) == 1
+    received = recorded("signal", "go", key="1" if first == "message" else "2")
+    assert commits_before_the_body(both, received) == 1
 
 
 def test_a_body_waits_for_a_message_that_another_branch_could_have_got() -> None:
@@ -134,7 +142,7 @@ def test_a_write_that_came_back_is_waited_for_again() -> None:
     turn.record(turn.new_entry("1", "step", "a"))
     under_way = turn.take_write()
     assert under_way is not None
-    turn.call_certain(turn.settle(turn.new_entry("2", "sleep", "sleep"), "succeeded"))
+    turn.call_certain(turn.settle(recorded("sleep", "", key="2"), "succeeded"))
     assert turn.mark(but_certain=True) == 1
     turn.put_back(under_way)
     assert turn.mark(but_certain=True) == 2
@@ -142,5 +150,5 @@ def test_a_write_that_came_back_is_waited_for_again() -> None:
     assert merged is not None
     turn.receive(merged, Receipt(verdict=Verdict.STORED))
     assert turn.is_stored(2)
-    turn.call_certain(turn.settle(turn.new_entry("3", "sleep", "sleep"), "succeeded"))
+    turn.call_certain(turn.settle(recorded("sleep", "", key="3"), "succeeded"))
     assert (turn.mark(but_certain=True), turn.mark()) == (2, 3)
