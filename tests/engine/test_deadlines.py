@@ -91,7 +91,7 @@ def test_who_ends_a_turn_from_outside_shelves_its_waits_for_events(end: str) -> 
 
 
 def test_a_timer_is_not_over_at_once_because_the_clock_was_put_back() -> None:
-    """TMR-08: a turn is told no earlier moment than before, so its deadlines begin there, too."""
+    """TMR-01: a turn is told no earlier moment than before, so its deadlines begin there, too."""
     turn = _turn()
     turn.now()
     turn.clock.sync(NOW - timedelta(hours=1), monotonic())
