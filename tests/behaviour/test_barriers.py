@@ -109,7 +109,7 @@ def test_a_transactional_step_begins_when_all_before_it_is_stored(workflows: Wor
 
 
 def test_what_a_child_that_failed_came_to_is_stored_before_a_body_begins(workflows: Workflows, colour: Colour) -> None:
-    """CHD-03: an operator may retry the child meanwhile, which a replay would find running."""
+    """CHD-02: an operator may retry the child meanwhile, which a replay would find running."""
 
     @colour(name="child")
     async def child(ctx: AsyncContext) -> None:
