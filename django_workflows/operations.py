@@ -17,7 +17,9 @@ from django.db.models import QuerySet
 
 from django_workflows import codec, conf
 from django_workflows.engine import verbs
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.verbs import Order, Outcome
 from django_workflows.exceptions import ExecutionNotFound, WorkflowsError
 from django_workflows.models import Event, Execution

@@ -9,7 +9,8 @@ from django.db import connections
 from django_workflows.clock import monotonic
 from django_workflows.engine import dispatching, publishing, verbs, wakeups
 from django_workflows.engine.claiming import Peek
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.dispatching import Dispatched
 from django_workflows.engine.pump import Chore
 from django_workflows.triggers import counting, scheduling, syncing

@@ -17,7 +17,7 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from django_workflows import operations, signals
 from django_workflows.engine import database, verbs, wakeups
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, PayloadError, TransitionError, WorkflowsError
 from django_workflows.models import Event, Execution, Status, StepKind
 from django_workflows.models import doors as models_doors

@@ -16,7 +16,8 @@ from benchmarks.ours.workers import workers
 from benchmarks.protocol import Measurement, Reading, Sizes, note, percentile
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Appetite
-from django_workflows.engine.database import dialect_of, keep_plans
+from django_workflows.engine.database import keep_plans
+from django_workflows.engine.dialects import dialect_of
 
 SLOTS = 32
 SAMPLES, WARM_UP = 60, 20

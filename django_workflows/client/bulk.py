@@ -15,7 +15,7 @@ from django_workflows.client.handles import Handles
 from django_workflows.client.plans import Plan, Request, definition_of, make_plan, make_request
 from django_workflows.client.starting import Starter
 from django_workflows.engine.announcing import announce
-from django_workflows.engine.database import Column, read_uuid
+from django_workflows.engine.dialects import Column, read_uuid
 from django_workflows.exceptions import InvalidInput, KeyConflict
 from django_workflows.models import Execution
 

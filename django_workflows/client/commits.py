@@ -8,7 +8,8 @@ from typing import TypeVar
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, single, transact
+from django_workflows.engine.database import single, transact
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 
 T = TypeVar("T")
 

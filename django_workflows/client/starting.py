@@ -17,7 +17,7 @@ from django_workflows.client.commits import write
 from django_workflows.client.handles import Handles, Times, first_of
 from django_workflows.client.plans import Plan, Request, definition_of, make_plan, make_request
 from django_workflows.engine.announcing import announce
-from django_workflows.engine.database import dialect_of, read_time, store
+from django_workflows.engine.dialects import dialect_of, read_time, store
 from django_workflows.exceptions import KeyConflict, WorkflowDisabled
 from django_workflows.models import Execution, Workflow, allowed_verbs, doors
 

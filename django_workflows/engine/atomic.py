@@ -17,7 +17,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import statements
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Dialect, dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import Dialect, dialect_of
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import Write

@@ -19,8 +19,10 @@ from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
 from django_workflows.engine import transactions
 from django_workflows.engine.atomic import store_with
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, is_retryable, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.effects import Invoke, Outcome
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_retryable
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.turn import Turn

@@ -19,7 +19,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
 from django_workflows.engine import claim_statements as statements
-from django_workflows.engine.database import Dialect, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine.dialects import Dialect, read_time, read_uuid, read_uuid_or_none, store
 
 PRIORITIES = range(9, -1, -1)
 ALONE_AFTER = 2  # crashes without progress after which an execution runs alone

@@ -21,7 +21,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
 from django_workflows.engine import statements
-from django_workflows.engine.database import Dialect, read_uuid
+from django_workflows.engine.dialects import Dialect, read_uuid
 from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
 from django_workflows.models import FINISHED, Status
 

@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import clock
 from django_workflows.engine import statements
 from django_workflows.engine.committing import Locked, earliest
-from django_workflows.engine.database import Dialect
+from django_workflows.engine.dialects import Dialect
 from django_workflows.engine.writes import End, Write
 from django_workflows.models import Status
 

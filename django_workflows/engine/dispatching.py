@@ -20,7 +20,8 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import statements
 from django_workflows.engine.committing import Locked, lock
-from django_workflows.engine.database import Dialect, dialect_of, planning_cursor, read_uuid, store, transact
+from django_workflows.engine.database import planning_cursor, transact
+from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid, store
 from django_workflows.engine.published import MISSING, PUBLISHED, Published, hash_for, read_published
 from django_workflows.models import FINISHED
 

@@ -15,7 +15,9 @@ from django_workflows import conf
 from django_workflows.clock import monotonic
 from django_workflows.engine import claiming, loading
 from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Peek
-from django_workflows.engine.database import AmbiguousCommit, Dialect, dialect_of, single
+from django_workflows.engine.database import single
+from django_workflows.engine.dialects import Dialect, dialect_of
+from django_workflows.engine.faults import AmbiguousCommit
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.repertoire import Repertoire
 from django_workflows.engine.turn import Turn

@@ -21,7 +21,8 @@ from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, grain_of, monotonic
 from django_workflows.engine import claiming, endings, lifecycle, loading
-from django_workflows.engine.database import Dialect, dialect_of, read_time, read_uuid_or_none, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import Dialect, dialect_of, read_time, read_uuid_or_none
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.loops import LoopTurn

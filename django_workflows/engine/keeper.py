@@ -19,7 +19,9 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
 from django_workflows.engine import claiming, wakeups
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.shared import SharedMemory, Slot
 from django_workflows.models import Worker
 

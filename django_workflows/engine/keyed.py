@@ -17,7 +17,8 @@ from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.doors import doors
 from django_workflows.engine.atomic import store_with
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import read_outcomes
 from django_workflows.engine.turn import Turn

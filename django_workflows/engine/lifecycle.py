@@ -10,7 +10,7 @@ import msgspec
 from django.dispatch import Signal
 
 from django_workflows import codec, signals
-from django_workflows.engine.database import ConnectionLost
+from django_workflows.engine.faults import ConnectionLost
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn

@@ -12,7 +12,7 @@ import msgspec
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine.claiming import Claimed
-from django_workflows.engine.database import Dialect, read_time, read_uuid, read_uuid_or_none
+from django_workflows.engine.dialects import Dialect, read_time, read_uuid, read_uuid_or_none
 from django_workflows.engine.journal import Entry
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 
 logger = logging.getLogger("django_workflows")
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock, codec
-from django_workflows.engine.database import read_uuid
+from django_workflows.engine.dialects import read_uuid
 
 logger = logging.getLogger("django_workflows")
 

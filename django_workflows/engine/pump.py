@@ -17,7 +17,9 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows.clock import DatabaseClock, database_now, grain_of, monotonic
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Peek
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, keep_plans, single
+from django_workflows.engine.database import keep_plans, single
+from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.harvest import Harvest
 from django_workflows.engine.intake import Intake
 from django_workflows.engine.loading import Loaded

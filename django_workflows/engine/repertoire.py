@@ -17,7 +17,8 @@ from django.db import connections
 from django_workflows.authoring.registry import AnyWorkflow, registry
 from django_workflows.clock import monotonic
 from django_workflows.engine import claiming
-from django_workflows.engine.database import dialect_of, single
+from django_workflows.engine.database import single
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.exceptions import WorkflowsError
 
 logger = logging.getLogger("django_workflows")

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, OperationalError, transaction
 
 from django_workflows.engine import verb_statements
-from django_workflows.engine.database import read_uuid, read_uuid_or_none, sqlstate_of
+from django_workflows.engine.dialects import read_uuid, read_uuid_or_none
+from django_workflows.engine.faults import sqlstate_of
 from django_workflows.engine.positions import last_beside, superseded_by
 from django_workflows.engine.stopping import change
 from django_workflows.engine.verb_rows import Change, Desk, Order, Postponed, Row, log, status_after

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine.database import Column, Dialect
+from django_workflows.engine.dialects import Column, Dialect
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.writes import NewEvent, NewExecution, NewSignal, Write
 

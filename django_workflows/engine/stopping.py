@@ -10,7 +10,7 @@ from uuid import UUID
 from django_workflows import codec
 from django_workflows.engine import verb_statements
 from django_workflows.engine.committing import tell_parents
-from django_workflows.engine.database import read_uuid
+from django_workflows.engine.dialects import read_uuid
 from django_workflows.engine.verb_rows import Change, Desk, Order, Row, log
 from django_workflows.engine.wakeups import ANY_QUEUE
 from django_workflows.models import Status

@@ -14,16 +14,9 @@ from django_workflows.clock import monotonic
 from django_workflows.engine import committing, compact
 from django_workflows.engine.claim_statements import CLAIM_STATE
 from django_workflows.engine.committing import Locked
-from django_workflows.engine.database import (
-    AmbiguousCommit,
-    ConnectionLost,
-    Dialect,
-    dialect_of,
-    is_about_values,
-    read_uuid,
-    single,
-    transact,
-)
+from django_workflows.engine.database import single, transact
+from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_about_values
 from django_workflows.engine.writes import Receipt, Verdict, Write
 from django_workflows.models import Status
 

@@ -21,7 +21,7 @@ from django.utils.crypto import salted_hmac
 
 from django_workflows import conf
 from django_workflows.authoring import commands
-from django_workflows.engine.database import dialect_of, read_uuid, store
+from django_workflows.engine.dialects import dialect_of, read_uuid, store
 from django_workflows.engine.effects import Deliver, MessageWait
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.steps import Procedure

@@ -12,7 +12,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock, codec
 from django_workflows.engine import statements, verb_statements
-from django_workflows.engine.database import Column, Dialect, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine.dialects import Column, Dialect, read_time, read_uuid, read_uuid_or_none, store
 from django_workflows.exceptions import TransitionError
 from django_workflows.models import FINISHED, EventType, Requested, Status, transition
 

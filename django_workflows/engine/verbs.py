@@ -27,7 +27,8 @@ from django.dispatch import Signal
 
 from django_workflows import conf, signals
 from django_workflows.engine import announcing, verb_statements
-from django_workflows.engine.database import Dialect, dialect_of, read_uuid, read_uuid_or_none, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid, read_uuid_or_none
 from django_workflows.engine.retrying import retry
 from django_workflows.engine.stopping import cancel, pause, resume
 from django_workflows.engine.verb_rows import Change, Desk, Order, Postponed, Row, log_refusal, status_after

@@ -14,7 +14,8 @@ from django_workflows import codec
 from django_workflows.clock import monotonic
 from django_workflows.engine import lifecycle, wakeups
 from django_workflows.engine.claiming import Claimed
-from django_workflows.engine.database import dialect_of, read_uuid, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of, read_uuid
 from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn

@@ -10,7 +10,7 @@ import sys
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, Fault, fault_of
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, Fault, fault_of
 from django_workflows.engine.outages import UNREACHABLE, Outage
 from django_workflows.management.schema import problem_of_tables
 from django_workflows.services import publish

@@ -19,7 +19,8 @@ from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine import loading
 from django_workflows.engine.claiming import Claimed
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.inline import CallerLoop, CallerThread, InlineCommitter
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import statements
-from django_workflows.engine.database import Dialect, read_uuid
+from django_workflows.engine.dialects import Dialect, read_uuid
 
 COUNT = """
 WITH r({columns}) AS ({table})

@@ -23,8 +23,9 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec
 from django_workflows.client.bulk import Bulk
 from django_workflows.clock import database_now
-from django_workflows.engine.database import dialect_of, is_about_values
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.dispatching import Triggered
+from django_workflows.engine.faults import is_about_values
 from django_workflows.engine.published import MISSING, Published
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, Workflow

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import DatabaseError, transaction
 
-from django_workflows.engine.database import is_about_values
+from django_workflows.engine.faults import is_about_values
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger
 from django_workflows.triggers.received import Received

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connection
 from django.test import Client
 
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.models import Event, Execution, Status
 from tests.api.conftest import Api
 from tests.factories import make_execution

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django_workflows.clock import database_now
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Appetite
-from django_workflows.engine.database import dialect_of
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.models import Execution
 
 pytestmark = pytest.mark.django_db(transaction=True)

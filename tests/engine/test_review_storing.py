@@ -15,7 +15,8 @@ from django.db import connection
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, database_now, monotonic
 from django_workflows.engine import inline, watching
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of
+from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.loading import Loaded, load
 from django_workflows.engine.pump import Pump
 from django_workflows.engine.repertoire import Diet

@@ -25,7 +25,8 @@ from django_workflows import Context, client, clock, conf, workflow
 from django_workflows.engine import claiming, pump
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.crew import TurnCrew
-from django_workflows.engine.database import dialect_of, single
+from django_workflows.engine.database import single
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.keeper import Keeper
 from django_workflows.engine.pump import Pump
 from django_workflows.engine.repertoire import diet_of

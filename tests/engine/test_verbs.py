@@ -15,7 +15,8 @@ from django.db import connection, connections, transaction
 
 from django_workflows import signals
 from django_workflows.engine import verbs
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.verbs import Change, Order, carry_out
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, TransitionError
 from django_workflows.models import OPEN_STEPS, Event, EventType, Execution, Status, StepKind, StepResult, StepStatus

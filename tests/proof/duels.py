@@ -18,7 +18,8 @@ from django_workflows import TransitionError, client, clock, operations
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.engine import dispatching
 from django_workflows.engine.claiming import release_all
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.inline import InlineDriver
 from django_workflows.models import FINISHED, Execution, Signal, Status
 from django_workflows.testing import Workflows

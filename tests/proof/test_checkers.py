@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
 from django_workflows.engine import atomic, committing
-from django_workflows.engine.database import dialect_of
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.writes import Verdict
 from django_workflows.exceptions import Abandoned

@@ -16,7 +16,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule,
 
 from django_workflows import TransitionError, client, operations
 from django_workflows.engine.claiming import claim_one, release_all
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.inspection.doctor import examine
 from django_workflows.models import Execution, Status
 from django_workflows.testing import Workflows

@@ -13,7 +13,8 @@ from django.db import connection
 
 from django_workflows import operations
 from django_workflows.engine.claiming import ALONE_AFTER, release_all
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.inspection.doctor import examine
 from django_workflows.models import Execution, Status, StepResult
 from tests.proof.accidents import KILLED

@@ -13,7 +13,8 @@ from django.db import connection
 from django_workflows import operations
 from django_workflows.engine import verbs
 from django_workflows.engine.claiming import Claimed, claim_one, release_all
-from django_workflows.engine.database import dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.writes import End, Ending, NewEvent, NewExecution, NewSignal, Write
 from django_workflows.models import Event, Execution, Signal, Status, StepKind, StepResult

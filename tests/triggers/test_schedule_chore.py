@@ -10,7 +10,8 @@ from django.db import connection
 from django_workflows import Context, clock, workflow
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Peek
-from django_workflows.engine.database import dialect_of, single
+from django_workflows.engine.database import single
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.models import Execution, Trigger
 from django_workflows.services import ScheduleFiring
 from django_workflows.testing import Workflows

@@ -11,7 +11,9 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import client, conf
 from django_workflows.engine.announcing import announce
-from django_workflows.engine.database import AmbiguousCommit, ConnectionLost, dialect_of, transact
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.models import Execution, Trigger
 from django_workflows.triggers import counting, starting
 from django_workflows.triggers.received import Received
