@@ -11,6 +11,10 @@ from django_workflows.models import Execution
 ONCE = Retry(max_attempts=1)
 
 
+def double(n: int) -> int:
+    return 2 * n
+
+
 def of(handle: Any) -> Execution:
     """The row of an execution as it is now."""
     return Execution.objects.get(pk=handle.id)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from django_workflows import AsyncContext
 from django_workflows.authoring.registry import registry
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
-from tests.behaviour.common import Counter
+from tests.behaviour.common import Counter, double
 from tests.proof.hostility import SURROUNDINGS, surrounded_by
 from tests.proof.surroundings import TAME, TAME_IN
 
@@ -42,6 +43,21 @@ else:
 @pytest.fixture(params=["def", "async def"])
 def colour(request: pytest.FixtureRequest) -> Colour:
     return Colour(request.param)
+
+
+@pytest.fixture
+def children(colour: Colour) -> None:
+    """Registers `child`, which doubles a number an hour later, and `failing`, which does what its name says."""
+
+    @colour(name="child")
+    async def child(ctx: AsyncContext, n: int) -> int:
+        await ctx.sleep("1 hour")
+        return await ctx.do(double, n)
+
+    @colour(name="failing")
+    async def failing(ctx: AsyncContext, n: int = 0) -> None:
+        await ctx.do(double, n)
+        raise LookupError(f"no shelf {n}")
 
 
 @pytest.fixture

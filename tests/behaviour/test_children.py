@@ -18,26 +18,9 @@ from django_workflows.authoring.registry import registry
 from django_workflows.models import Execution, Status
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
-from tests.behaviour.common import Counter, Provider, of
+from tests.behaviour.common import Counter, Provider, double, of
 
-
-def double(n: int) -> int:
-    return 2 * n
-
-
-@pytest.fixture(autouse=True)
-def _children(colour: Colour) -> None:
-    """`child` doubles a number an hour later; `failing` does what its name says."""
-
-    @colour(name="child")
-    async def child(ctx: AsyncContext, n: int) -> int:
-        await ctx.sleep("1 hour")
-        return await ctx.do(double, n)
-
-    @colour(name="failing")
-    async def failing(ctx: AsyncContext, n: int = 0) -> None:
-        await ctx.do(double, n)
-        raise LookupError(f"no shelf {n}")
+pytestmark = pytest.mark.usefixtures("children")
 
 
 def test_a_parent_gets_the_result_of_its_child(workflows: Workflows, colour: Colour) -> None:

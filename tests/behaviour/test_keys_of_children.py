@@ -16,24 +16,7 @@ from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
 from tests.behaviour.common import of
 
-
-def double(n: int) -> int:
-    return 2 * n
-
-
-@pytest.fixture(autouse=True)
-def _children(colour: Colour) -> None:
-    """`child` doubles a number an hour later; `failing` does what its name says."""
-
-    @colour(name="child")
-    async def child(ctx: AsyncContext, n: int) -> int:
-        await ctx.sleep("1 hour")
-        return await ctx.do(double, n)
-
-    @colour(name="failing")
-    async def failing(ctx: AsyncContext, n: int = 0) -> None:
-        await ctx.do(double, n)
-        raise LookupError(f"no shelf {n}")
+pytestmark = pytest.mark.usefixtures("children")
 
 
 def test_children_with_one_key_are_one_child(workflows: Workflows, colour: Colour) -> None:
