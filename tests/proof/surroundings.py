@@ -13,7 +13,7 @@ HOSTILE = {
 # Tests that look into what hostile surroundings do not have: why they are left out there.
 TAME = {
     "test_a_worker_that_dies_between_effect_and_commit": "it takes the harness's lease of an hour for granted",
-    "test_no_attempt_acts_upon_anything_else_than_the_one_before": "its bodies end the worker, of which there is but one",
+    "test_no_attempt_acts_upon_anything_else_than_the_one_before": "its bodies end the only worker there is",
     "test_a_signal_that_comes_during_the_last_look_is_seen": "it puts itself between the harness and its committer",
 }
 
