@@ -34,7 +34,8 @@ def accidents(seed: int) -> Iterator[None]:
     met: list[str] = []
     with tapped(connection, Accidents(seed, RATE, met.append)):
         yield
-    assert met
+    if not met:
+        pytest.skip("With this seed no accident happens to so few statements.")
 
 
 def attempt(act: Callable[[], T]) -> T | None:
@@ -55,6 +56,15 @@ def insist(act: Callable[[], T]) -> T:
 def payloads(rows: Iterable[Any]) -> list[Any]:
     """What each of them carries."""
     return [row.data for row in rows]
+
+
+def test_accidents_happen() -> None:
+    """Or all of these would be skipped."""
+    met: list[str] = []
+    with tapped(connection, Accidents(0, RATE, met.append)), connection.cursor() as cursor:
+        for _ in range(100):
+            attempt(partial(cursor.execute, "SELECT 1"))
+    assert len(met) > 10
 
 
 @seeded(SEEDS, sample=1)
