@@ -67,14 +67,15 @@ class Outbox(Inbox):
         return any(entry.status != "running" for entry in entries)
 
     def _has_something(self, write: Write) -> bool:
+        return bool(write.entries or write.consumed) or self._has_more_than_outcomes(write)
+
+    def _has_more_than_outcomes(self, write: Write) -> bool:
         return bool(
-            write.entries
-            or write.ending
+            write.ending
             or write.unless_moved
             or write.events
             or write.children
             or write.signals
-            or write.consumed
             or write.forgotten
             or write.cancelled
             or write.state is not None
@@ -152,18 +153,7 @@ class Outbox(Inbox):
 
     def _is_certain(self, write: Write) -> bool:
         """Whether there is nothing in it that a replay could miss, or find otherwise."""
-        if not self._certain:
-            return not self._has_something(write)
-        others = (
-            write.ending,
-            write.unless_moved,
-            write.events,
-            write.children,
-            write.signals,
-            write.forgotten,
-            write.cancelled,
-        )
-        return not any(others) and write.state is None and write.entries.keys() <= self._certain
+        return not self._has_more_than_outcomes(write) and write.entries.keys() <= self._certain
 
     def is_stored(self, mark: int) -> bool:
         return self._stored >= mark

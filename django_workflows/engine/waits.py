@@ -62,9 +62,8 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
     if entry is None:
         entry = _open_event_wait(turn, key, command)
     if not entry.is_final:
-        wait = MessageWait(
-            key, entry.deadline, command.name, True, tuple(command.match.items()), command.lookback is not None
-        )
+        match, looks_back = tuple(command.match.items()), command.lookback is not None
+        wait = MessageWait(key, entry.deadline, command.name, True, match, looks_back)
         if command.lookback is not None and turn.message_for(wait) is None:
             # on every replay too: the turn that opened the wait may have ended before it looked
             yield Barrier()
