@@ -15,7 +15,7 @@ from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
-from django_workflows import codec, conf
+from django_workflows import codec, conf, rights
 from django_workflows.engine import verbs
 from django_workflows.engine.database import transact
 from django_workflows.engine.dialects import dialect_of
@@ -95,8 +95,7 @@ door: Operations = _Door()
 
 def may(user: Any, verb: str, execution: Execution | None = None) -> bool:
     """Whether a user may apply a verb, or "signal": to any execution, or by an object permission to this one."""
-    permission = f"{Execution._meta.app_label}.{_PERMISSIONS[verb]}"
-    return bool(user.has_perm(permission) or (execution is not None and user.has_perm(permission, execution)))
+    return rights.may(user, _PERMISSIONS[verb], execution)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

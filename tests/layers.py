@@ -18,7 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"authoring"}),
     frozenset({DOOR}),
     frozenset({"models"}),
-    frozenset({"migrations"}),
+    frozenset({"migrations", "rights"}),
     frozenset({"engine"}),
     frozenset({"client", "operations", "inspection"}),
     frozenset({"triggers"}),

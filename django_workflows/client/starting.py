@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,24 +26,40 @@ from django_workflows.models import Execution, Workflow, allowed_verbs, doors
 _TRIES = 20
 
 
+MayReplace = Callable[[Execution], None]
+
+
+class _NotReplaced(Exception):
+    """The key was given up for nothing, which is undone."""
+
+
+def anybody(holder: Execution) -> None:
+    """Code may replace whatever has the key."""
+
+
 def start(
-    workflow: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions
+    workflow: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    options: StartOptions,
+    may_replace: MayReplace = anybody,
 ) -> tuple[Execution, bool]:
     """The execution, and whether it was started now: with a key it may be one that exists.
 
-    Raises `InvalidInput`, `PayloadError`, `UnknownWorkflow`, `WorkflowDisabled`, and `KeyConflict` under
-    `on_conflict="error"`.
+    `may_replace` gets the execution that has the key under `on_conflict="cancel"`, and raises what forbids to replace
+    it; then nothing has changed. Raises `InvalidInput`, `PayloadError`, `UnknownWorkflow`, `WorkflowDisabled`, and
+    `KeyConflict` under `on_conflict="error"`.
     """
     plan = make_plan(definition_of(workflow), options)
     wanted = make_request(plan, args, kwargs, options.key, options.idempotency_key)
-    return Starter(plan).start(wanted)
+    return Starter(plan, may_replace).start(wanted)
 
 
 class Starter:
     """Carries out one plan on the engine's database."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, may_replace: MayReplace = anybody) -> None:
+        self.plan, self._may_replace = plan, may_replace
         self.alias = conf.database()
         self.dialect = dialect_of(connections[self.alias])
 
@@ -70,16 +87,22 @@ class Starter:
                 raise KeyConflict(self.plan.workflow, str(request.key), holder.id)
             else:
                 self._refuse_disabled()
-                work = self._replace
+                self._may_replace(holder)
+                work = partial(self._replace, holder)
         raise KeyConflict(self.plan.workflow, str(request.key), "(one after another)")
 
     def _write(self, work: Callable[[CursorWrapper, Request], Times | None], request: Request) -> Times | None:
-        return write(
-            self.alias,
-            lambda cursor: work(cursor, request),
-            lambda: self._read_back(request),
-            one_statement=work == self._insert,
-        )
+        is_insert = work == self._insert
+        try:
+            return write(
+                self.alias,
+                lambda cursor: work(cursor, request),
+                lambda: self._read_back(request),
+                one_statement=is_insert,
+                savepoint=not is_insert,
+            )
+        except _NotReplaced:
+            return None
 
     def _insert(self, cursor: CursorWrapper, request: Request) -> Times | None:
         text, parameters = self.statement(statements.START)
@@ -90,14 +113,18 @@ class Starter:
         # without a key only its own earlier attempt, on a connection that was lost, can stand in the way
         return self.read_times(cursor, request) if request.has_no_key else None
 
-    def _replace(self, cursor: CursorWrapper, request: Request) -> Times | None:
+    def _replace(self, holder: Execution, cursor: CursorWrapper, request: Request) -> Times | None:
         """Take the key from its holder, cancel it, and start, in one transaction."""
-        cursor.execute(statements.GIVE_UP_KEY.format(now=self.dialect.now()), [self.plan.workflow, request.key])
-        for (id,) in cursor.fetchall():
-            holder = Execution.objects.using(self.alias).get(pk=id)
+        cursor.execute(statements.GIVE_UP_KEY.format(now=self.dialect.now()), [store(self.dialect, holder.id)])
+        given_up = cursor.fetchone() is not None
+        if given_up:
+            holder.refresh_from_db(using=self.alias)
             if "cancel" in allowed_verbs(holder.status):
                 doors.operations.cancel(holder, f"Replaced by execution {request.id}, which has the same key.")
-        return self._insert(cursor, request)
+        times = self._insert(cursor, request)
+        if times is None and given_up:
+            raise _NotReplaced
+        return times
 
     @property
     def name_to_check(self) -> list[str]:

@@ -42,10 +42,11 @@ RETURNING id
 
 STARTED = "SELECT created_at, wake_at, deadline, expires_at FROM django_workflows_execution WHERE id = %s"
 
+# Of the holder that may be replaced, and no other: another one may have the key by now.
 # Whoever wants the key next waits here for whoever holds the row.
 GIVE_UP_KEY = """
 UPDATE django_workflows_execution SET key_released = true, updated_at = {now}
-WHERE workflow = %s AND key = %s AND NOT key_released AND completed_at IS NULL
+WHERE id = %s AND NOT key_released AND completed_at IS NULL
 RETURNING id
 """
 

@@ -116,7 +116,7 @@ def follow(access: Access, query: Mapping[str, Any]) -> dict[str, Any]:
             name=query.get("name", ""),
             workflow=query.get("workflow", ""),
             limit=paging.limit_of(query),
-            visible=everything if access.scope is None else access.visible,
+            visible=access.visible if access.is_scoped else everything,
         ),
     )
     reveal = access.reveals()

@@ -24,4 +24,4 @@ def get_metrics(access: Access, query: Mapping[str, Any]) -> dict[str, Any]:
     query = checked(MetricsQuery, query)
     access.require(VIEW)
     rows = access.visible(Execution.objects.all())
-    return document(metrics(rows, workflow=query.get("workflow", ""), whole=access.scope is None))
+    return document(metrics(rows, workflow=query.get("workflow", ""), whole=not access.is_scoped))

@@ -7,19 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import NotFound
 
 from django_workflows import client
 from django_workflows.api import fields
-from django_workflows.api.access import START, Access, uuid_of
+from django_workflows.api.access import START, Access
 from django_workflows.api.problems import conflict
 from django_workflows.api.requests import Strict, checked
 from django_workflows.api.shapes.executions import document
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.doors import StartOptions
+from django_workflows.client import starting
 from django_workflows.client.plans import make_plan
-from django_workflows.exceptions import InvalidInput, KeyConflict, UnknownWorkflow
-from django_workflows.models import Execution, Workflow
+from django_workflows.exceptions import InvalidInput, UnknownWorkflow
+from django_workflows.models import Workflow
 
 
 class StartBody(Strict):
@@ -42,22 +43,23 @@ class StartBody(Strict):
 
 
 def start(access: Access, name: str, body: Any, key: str | None) -> tuple[dict[str, Any], bool]:
-    """The execution and whether it is new. Needs `start_execution`, and no other permission to see it."""
+    """The execution and whether it is new. Needs `start_execution`, and no other permission to see it.
+
+    Whoever replaces another execution must be allowed to cancel it.
+    """
     said = checked(StartBody, body)
     workflow = _workflow(access, name)
     input = said.pop("input")
     options = {option: value for option, value in said.items() if value is not None}
     definition = _definition(workflow, options, key)
     make_plan(definition, StartOptions(**options))  # complains of the options by their names
+    chosen = definition.start_options
     try:
-        execution, is_new = client.start_or_get(definition, **input)
+        execution, is_new = access.within(
+            lambda: starting.start(definition, (), input, chosen, may_replace=access.check_replaceable)
+        )
     except InvalidInput as error:
         raise InvalidInput({_place(field): messages for field, messages in error.errors.items()}) from None
-    except KeyConflict as error:
-        _check_visible(access, error.execution_id)
-        raise
-    if not is_new:
-        _check_visible(access, execution.id)
     return document(execution, reveal=access.reveals(execution)), is_new
 
 
@@ -87,10 +89,3 @@ def _unknown(access: Access, name: str) -> str:
     names = access.visible(Workflow.objects.all()).values_list("name", flat=True)[:500]
     close = difflib.get_close_matches(name[:200], list(names), n=1) if access.may("view_workflow") else []
     return text + " " + (_("Did you mean %(name)s?") % {"name": close[0]} if close else _("GET /workflows lists them."))
-
-
-def _check_visible(access: Access, id: object) -> None:
-    """A key may belong to an execution that does not exist for this user."""
-    uuid = uuid_of(id)
-    if uuid is None or not access.visible(Execution.objects.filter(pk=uuid)).exists():
-        raise PermissionDenied(_("This key belongs to an execution that you may not see. Choose another one."))

@@ -114,11 +114,12 @@ def fire(access: Access, id: object, body: Any, key: str | None) -> tuple[dict[s
     """Start what it starts, now, enabled or not; the same key again answers with the same execution."""
     said = checked(FireBody, body)
     trigger = _find(access, id, START)
+    _check_workflow(access, trigger.workflow)
     own = f"fire:{trigger.pk}:{uuid4() if key is None else key}"
     if len(own) > KEY_LENGTH:
         raise invalid("Idempotency-Key", _("Must have at most %(most)s characters here.") % {"most": 200})
     event = firing.event_now(trigger, own, said["data"], name=said.get("name", ""))
-    execution, is_new = starting.start(trigger, event=event, idempotency_key=own)
+    execution, is_new = access.within(lambda: starting.start(trigger, event=event, idempotency_key=own))
     return executions_shapes.document(execution, reveal=access.reveals(execution)), is_new
 
 
@@ -130,5 +131,5 @@ def _find(access: Access, id: object, codename: str) -> Trigger:
 
 def _check_workflow(access: Access, name: str) -> None:
     """Within the project's scope only: a trigger would start what its maker may not see."""
-    if access.scope is not None and not access.visible(Workflow.objects.filter(name=name)).exists():
+    if access.is_scoped and not access.visible(Workflow.objects.filter(name=name)).exists():
         raise invalid("workflow", _("There is no workflow %(name).200r.") % {"name": name})
