@@ -17,7 +17,7 @@ from django_workflows.api.access import Access
 from django_workflows.api.acts import definitions, events, executions, metrics, starting, triggers, verbs, workflows
 from django_workflows.api.paging import Page
 from django_workflows.api.problems import Refused, invalid
-from django_workflows.api.requests import KEY_MEMBER
+from django_workflows.api.requests import KEY_MEMBER, checked_key
 from django_workflows.exceptions import ExecutionNotFound, TransitionError
 
 Act = Callable[["Call"], Any]
@@ -41,7 +41,7 @@ class Call:
 
     def key(self) -> str | None:
         """The idempotency key: a parameter, or the header of the request."""
-        return self.take(KEY_MEMBER) if KEY_MEMBER in self.params else self.header_key
+        return checked_key(self.take(KEY_MEMBER)) if KEY_MEMBER in self.params else self.header_key
 
     def nothing_else(self) -> None:
         if self.params:

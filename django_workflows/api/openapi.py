@@ -8,6 +8,8 @@ from typing import Any, Required, TypedDict, TypeVar, Unpack
 
 from rest_framework.schemas.openapi import AutoSchema as RestSchema
 
+from django_workflows.authoring.names import ENGINE_KEYS
+
 try:
     INSTALLED = importlib.util.find_spec("drf_spectacular") is not None
 except ValueError:  # somebody has made it unimportable
@@ -165,9 +167,10 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 if INSTALLED:
     _KEY = OpenApiParameter(
         "Idempotency-Key",
-        {"type": "string", "minLength": 1, "maxLength": 255},
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^(?!{'|'.join(ENGINE_KEYS)})"},
         OpenApiParameter.HEADER,
-        description="The same key again answers with what the first request made, and makes nothing.",
+        description="The same key again answers with what the first request made, and makes nothing. "
+        f"Those that begin with {', '.join(ENGINE_KEYS)} are the engine's own.",
     )
     TEXT: Any = OpenApiTypes.STR
     LAST_EVENT_ID: Any = OpenApiParameter(

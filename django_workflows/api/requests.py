@@ -14,7 +14,7 @@ from rest_framework.request import Request
 
 from django_workflows import codec, conf
 from django_workflows.api.problems import Problem, Refused, invalid
-from django_workflows.authoring.names import KEY_LENGTH, problem_with
+from django_workflows.authoring.names import problem_with_key
 from django_workflows.exceptions import PayloadError
 
 KEY_HEADER = "Idempotency-Key"
@@ -90,7 +90,11 @@ def _plain(shape: type[Strict], query: QueryDict) -> dict[str, Any]:
 
 def idempotency_key(request: Request) -> str | None:
     """The caller's key for this request, if it has one. Raises `ValidationError`."""
-    key = request.headers.get(KEY_HEADER)
-    if key is not None and (problem := problem_with(key, KEY_LENGTH)) is not None:
+    return checked_key(request.headers.get(KEY_HEADER))
+
+
+def checked_key(key: str | None) -> str | None:
+    """A key that a caller may have. Raises `ValidationError`."""
+    if key is not None and (problem := problem_with_key(key)) is not None:
         raise invalid(KEY_HEADER, problem)
     return key

@@ -9,6 +9,10 @@ from django_workflows.exceptions import DefinitionError, InvalidInput
 NAME_LENGTH = 200
 KEY_LENGTH = 255
 
+# What triggers start, and webhooks publish, has keys that begin like this. Whoever took one beforehand would swallow a
+# tick or a delivery.
+ENGINE_KEYS = ("schedule:", "webhook:", "trigger:", "fire:")
+
 
 def problem_with(text: object, limit: int = NAME_LENGTH) -> str | None:
     """Why `text` cannot be a name of at most `limit` characters, or None when it can."""
@@ -35,3 +39,18 @@ def check_input_name(field: str, text: str, limit: int = NAME_LENGTH) -> str:
     if (problem := problem_with(text, limit)) is not None:
         raise InvalidInput({field: [problem]})
     return text
+
+
+def problem_with_key(key: object) -> str | None:
+    """Why a caller cannot have this idempotency key, or event id; None when he can."""
+    if (problem := problem_with(key, KEY_LENGTH)) is not None:
+        return problem
+    taken = next((start for start in ENGINE_KEYS if str(key).startswith(start)), None)
+    return None if taken is None else f'must not begin with "{taken}": such keys are the engine\'s own.'
+
+
+def check_callers_key(field: str, key: str) -> str:
+    """`key`, or `InvalidInput` for `field` when a caller cannot have it."""
+    if (problem := problem_with_key(key)) is not None:
+        raise InvalidInput({field: [problem]})
+    return key

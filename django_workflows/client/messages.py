@@ -13,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Q, QuerySet
 
 from django_workflows import codec, conf
-from django_workflows.authoring.names import KEY_LENGTH, check_input_name
+from django_workflows.authoring.names import KEY_LENGTH, check_callers_key, check_input_name
 from django_workflows.client import statements
 from django_workflows.client.commits import write
 from django_workflows.client.handles import first_of, id_of, instance, not_found
@@ -73,9 +73,11 @@ def send_event(
     """Publish an event, in the caller's transaction; from `deliver_at` on, workers hand it to all who wait for it and
     start what it triggers.
 
-    The same `id` within `WORKFLOWS["EVENT_WINDOW"]` is a no-op that gives back the first event. Raises `InvalidInput`
-    and `PayloadError`.
+    The same `id` within `WORKFLOWS["EVENT_WINDOW"]` is a no-op that gives back the first event. Raises `InvalidInput`,
+    for an id of the engine's own kind too, and `PayloadError`.
     """
+    if id is not None:
+        check_callers_key("id", id)
     return publish_or_get(name, data, id=id, source=source, headers=headers, deliver_at=deliver_at)[0]
 
 
@@ -88,7 +90,7 @@ def publish_or_get(
     headers: Mapping[str, Any] | None = None,
     deliver_at: datetime | None = None,
 ) -> tuple[Event, bool]:
-    """`send_event()`, and whether the event is a new one; without an id it always is."""
+    """The same with any id, and whether the event is a new one; without an id it always is."""
     publishing = Publishing(
         name=check_input_name("name", name),
         data=_encode(data),

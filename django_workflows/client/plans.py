@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_workflows import codec, conf
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
 from django_workflows.authoring.doors import Duration, OnConflict, StartOptions
-from django_workflows.authoring.names import KEY_LENGTH, check_input_name, problem_with
+from django_workflows.authoring.names import KEY_LENGTH, check_callers_key, check_input_name, problem_with
 from django_workflows.authoring.registry import registry
 from django_workflows.exceptions import InvalidInput, PayloadError, UnknownWorkflow
 from django_workflows.expressions.durations import parse_duration
@@ -194,7 +194,10 @@ def make_request(
     if key is not None:
         check_input_name("key", key, KEY_LENGTH)
     if idempotency_key is not None:
-        check_input_name("idempotency_key", idempotency_key, KEY_LENGTH)
+        if plan.trigger is None:
+            check_callers_key("idempotency_key", idempotency_key)
+        else:
+            check_input_name("idempotency_key", idempotency_key, KEY_LENGTH)
     bound = plan.definition.bind(args, kwargs, max_bytes=plan.max_bytes, max_depth=plan.max_depth)
     text = codec.encode(bound, max_bytes=plan.max_bytes, max_depth=plan.max_depth)
     return Request(input=text, key=key, idempotency_key=idempotency_key)

@@ -9,7 +9,8 @@ from uuid import UUID
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows import client, conf
+from django_workflows import conf
+from django_workflows.client.messages import publish_or_get
 from django_workflows.engine.announcing import announce
 from django_workflows.engine.database import transact
 from django_workflows.engine.dialects import dialect_of
@@ -35,7 +36,7 @@ def store(trigger: Trigger, received: Received, key: str) -> tuple[Execution, bo
     def work(cursor: CursorWrapper) -> Stored:
         execution, is_new = prepared.store(count_it=False)
         if is_new and (name := trigger.config.get("event")):
-            client.send_event(name, received.data, id=key, source=received.source, headers=received.headers)
+            publish_or_get(name, received.data, id=key, source=received.source, headers=received.headers)
         counts = uncounted + Counter({trigger.pk: int(is_new)})
         return execution, is_new, counting.count(cursor, dialect_of(connections[alias]), counts)
 

@@ -444,7 +444,7 @@ def test_a_fault_before_the_commit_is_a_5xx_and_the_next_delivery_starts_it(
         raise OperationalError("the server closed the connection unexpectedly")
 
     with monkeypatch.context() as patch:
-        patch.setattr("django_workflows.client.send_event", fail)
+        patch.setattr("django_workflows.triggers.webhooks.storing.publish_or_get", fail)
         answer = deliver(BODY, signing.github(BODY))
     assert (answer.status_code, started()) == (503, 0)
     assert "closed" not in answer.content.decode()
