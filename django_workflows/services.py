@@ -13,6 +13,7 @@ from django_workflows.engine.database import transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.dispatching import Dispatched
 from django_workflows.engine.pump import Chore
+from django_workflows.engine.sweeping import Sweep
 from django_workflows.triggers import counting, scheduling, syncing
 from django_workflows.triggers.dispatch import Triggering
 
@@ -27,14 +28,16 @@ def publish(alias: str, *, only_missing: bool) -> None:
     syncing.sync(alias, only_missing=only_missing)
 
 
-def carry_out_verbs(alias: str, peek: Peek) -> bool:
-    """Carry out what operators requested, through `operations` or by SQL; whether anything changed."""
-    if not peek.requested:
-        return False
-    dialect = dialect_of(connections[alias])
-    changes = transact(alias, lambda cursor: verbs.carry_out(cursor, dialect))
-    verbs.announce(alias, changes, apart=True)
-    return bool(changes)
+class Verbs:
+    """The chore: carries out what operators requested, through `operations` or by SQL; whether anything changed."""
+
+    def __init__(self) -> None:
+        self._sweep = Sweep()
+
+    def __call__(self, alias: str, peek: Peek) -> bool:
+        changes = self._sweep.go(alias) if peek.requested else []
+        verbs.announce(alias, changes, apart=True)
+        return bool(changes)
 
 
 def dispatch(alias: str) -> Dispatched:
@@ -98,4 +101,4 @@ class ScheduleFiring:
         return fired.looked_at > 0
 
 
-CHORES: tuple[Chore, ...] = (carry_out_verbs, EventDispatch(), ScheduleFiring())
+CHORES: tuple[Chore, ...] = (Verbs(), EventDispatch(), ScheduleFiring())

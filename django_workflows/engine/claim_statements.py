@@ -44,9 +44,11 @@ WITH due AS MATERIALIZED (
     SELECT id FROM django_workflows_execution
     WHERE queue = %s AND priority = %s AND wake_at <= {now} AND requested = '' AND crashes {suspects}
     AND (status IN ('pending', 'waiting') OR (status = 'running' AND claimed_by <> %s))
-    AND workflow || ' ' || CAST(version AS text) {served}
+    AND workflow || ' ' || CAST(version AS text) {served} {shunned}
     ORDER BY wake_at LIMIT %s {lock}
 )"""
+
+SHOW = " SELECT id FROM due"
 
 TAKE = """
 UPDATE django_workflows_execution SET
@@ -57,10 +59,8 @@ WHERE id IN (SELECT id FROM due)
 RETURNING {columns}
 """
 
-CLAIM = DUE + TAKE
-
 # PostgreSQL hands a batch over as one text: five times in each row cost the driver more than all else of a claim.
-CLAIM_AS_JSON = DUE + ", taken AS (" + TAKE + ") SELECT json_agg(taken)::text FROM taken"
+TAKE_AS_JSON = ", taken AS (" + TAKE + ") SELECT json_agg(taken)::text FROM taken"
 
 CLAIMED_BY = """
 SELECT {columns} FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running'
@@ -123,9 +123,22 @@ WHERE claimed_by = %s AND status = 'running' AND id IN (
 )
 """
 
+# `{these}` is empty, or a condition on ids: when one of the rows is refused the others are released without it.
 RELEASE = """
 UPDATE django_workflows_execution SET
     status = 'pending', claim = claim + 1, claimed_by = NULL, wake_at = {now}, updated_at = {now},
     crashes = crashes + %s
-WHERE id IN (SELECT id FROM django_workflows_execution WHERE claimed_by {among} AND status = 'running' {lock})
+WHERE id IN (SELECT id FROM django_workflows_execution WHERE claimed_by {among} AND status = 'running' {these} {lock})
 """
+
+# Locks without waiting, so one user's long transaction cannot let other leases expire; what was skipped is tried again
+# with the next round.
+EXTEND = """
+UPDATE django_workflows_execution SET wake_at = {lease}
+WHERE id IN (
+    SELECT id FROM django_workflows_execution
+    WHERE claimed_by {among} AND status = 'running' AND wake_at < {soon} {these} {lock}
+)
+"""
+
+HELD_BY_ANY = "SELECT id FROM django_workflows_execution WHERE claimed_by {among} AND status = 'running'"

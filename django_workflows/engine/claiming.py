@@ -8,7 +8,7 @@ queue and priority, and tells also when the next execution falls due.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -79,10 +79,11 @@ class Peek:
 
 @dataclass(frozen=True, slots=True)
 class Appetite:
-    """What a worker can execute now: so many executions of these (workflow, version) pairs."""
+    """What a worker can execute now: so many executions of these (workflow, version) pairs, but none of the shunned."""
 
     served: tuple[tuple[str, int], ...]
     limit: int
+    shunned: tuple[UUID, ...] = ()
 
 
 def queues_in_use(cursor: CursorWrapper) -> list[str]:
@@ -126,21 +127,42 @@ def claim(
     alone: bool = False,
 ) -> list[Claimed]:
     """Take at most `appetite.limit` due executions of one queue and priority, the longest due first."""
-    served, names = _among_served(dialect, appetite.served)
-    me = store(dialect, worker)
     as_json = dialect.vendor == "postgresql"
-    text = (statements.CLAIM_AS_JSON if as_json else statements.CLAIM).format(
+    due, parameters = _due(dialect, place, appetite, worker, alone=alone)
+    text = (statements.TAKE_AS_JSON if as_json else statements.TAKE).format(
         now=dialect.now(),
         lease=dialect.now(lease),
-        lock=dialect.lock,
         columns=statements.CLAIMED_FOR_JSON if as_json else statements.CLAIMED,
-        served=served,
-        suspects=f">= {ALONE_AFTER}" if alone else f"< {ALONE_AFTER}",
     )
-    cursor.execute(text, [*place, me, *names, appetite.limit, me])
+    cursor.execute(due + text, [*parameters, store(dialect, worker)])
     if as_json:
         return _decode(cursor.fetchone()[0] or "[]")
     return [_claimed(row) for row in cursor.fetchall()]
+
+
+def first_due(
+    cursor: CursorWrapper, dialect: Dialect, place: tuple[str, int], appetite: Appetite, *, worker: UUID, alone: bool
+) -> UUID | None:
+    """What `claim` would take first: when nothing at all can be claimed, that is what is refused."""
+    due, parameters = _due(dialect, place, replace(appetite, limit=1), worker, alone=alone)
+    cursor.execute(due + statements.SHOW, parameters)
+    row = cursor.fetchone()
+    return None if row is None else read_uuid(row[0])
+
+
+def _due(
+    dialect: Dialect, place: tuple[str, int], appetite: Appetite, worker: UUID, *, alone: bool
+) -> tuple[str, list[Any]]:
+    served, names = _among_served(dialect, appetite.served)
+    shunned, ids = dialect.among(appetite.shunned) if appetite.shunned else ("", [])
+    text = statements.DUE.format(
+        now=dialect.now(),
+        lock=dialect.lock,
+        served=served,
+        shunned=f"AND NOT id {shunned}" if shunned else "",
+        suspects=f">= {ALONE_AFTER}" if alone else f"< {ALONE_AFTER}",
+    )
+    return text, [*place, store(dialect, worker), *names, *ids, appetite.limit]
 
 
 def claim_one(
@@ -206,12 +228,50 @@ def defer_unknown(
     return int(cursor.rowcount)
 
 
-def release_all(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID], *, crashed: bool) -> int:
-    """Give back whatever these workers hold; as a crash when they died with it."""
+def release_all(
+    cursor: CursorWrapper,
+    dialect: Dialect,
+    workers: Iterable[UUID],
+    *,
+    crashed: bool,
+    these: Sequence[UUID] | None = None,
+) -> int:
+    """Give back whatever these workers hold, or `these` of it; as a crash when they died with it."""
     among, parameters = dialect.among(workers)
-    text = statements.RELEASE.format(now=dialect.now(), among=among, lock=dialect.lock)
-    cursor.execute(text, [int(crashed), *parameters])
+    some, ids = _these(dialect, these)
+    text = statements.RELEASE.format(now=dialect.now(), among=among, these=some, lock=dialect.lock)
+    cursor.execute(text, [int(crashed), *parameters, *ids])
     return int(cursor.rowcount)
+
+
+def extend(
+    cursor: CursorWrapper,
+    dialect: Dialect,
+    workers: Iterable[UUID],
+    lease: float,
+    *,
+    these: Sequence[UUID] | None = None,
+) -> None:
+    """Put off the end of the leases of whatever these workers hold, or `these` of it."""
+    among, parameters = dialect.among(workers)
+    some, ids = _these(dialect, these)
+    soon = dialect.now(lease * 2 / 3)
+    text = statements.EXTEND.format(lease=dialect.now(lease), soon=soon, among=among, these=some, lock=dialect.lock)
+    cursor.execute(text, [*parameters, *ids])
+
+
+def held_by_any(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID]) -> list[UUID]:
+    """The executions that these workers hold."""
+    among, parameters = dialect.among(workers)
+    cursor.execute(statements.HELD_BY_ANY.format(among=among), parameters)
+    return [read_uuid(row[0]) for row in cursor.fetchall()]
+
+
+def _these(dialect: Dialect, ids: Sequence[UUID] | None) -> tuple[str, list[Any]]:
+    if ids is None:
+        return "", []
+    among, parameters = dialect.among(ids)
+    return f"AND id {among}", parameters
 
 
 def _among_served(dialect: Dialect, served: Sequence[tuple[str, int]]) -> tuple[str, list[Any]]:

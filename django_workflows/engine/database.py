@@ -24,6 +24,7 @@ psycopg: Any = import_module("psycopg") if find_spec("psycopg") else None
 T = TypeVar("T")
 
 MAX_TRIES = 30
+FEW_TRIES = 6  # where many rows are at stake: who still fails then is looked for among them
 KEPT_AFTER = 3  # executions of a statement on one connection, after which its plan is kept
 
 # SQLite has one writer. Waiting for it in Python is fair and cheap; waiting in SQLite is polling.
@@ -87,7 +88,7 @@ def keep_plans(alias: str) -> None:
             raw.prepare_threshold = KEPT_AFTER
 
 
-def single(alias: str, work: Callable[[CursorWrapper], T]) -> T:
+def single(alias: str, work: Callable[[CursorWrapper], T], *, tries: int | None = None) -> T:
     """Call `work`, which writes with at most one statement, without a transaction around it: two round trips less.
 
     The statement is its own transaction, so its answer may be lost as that of a commit; errors are those of `transact`.
@@ -101,10 +102,10 @@ def single(alias: str, work: Callable[[CursorWrapper], T]) -> T:
             was_sent = True
             return work(cursor)
 
-    return _repeat(alias, once, lambda: was_sent)
+    return _repeat(alias, once, lambda: was_sent, tries or MAX_TRIES)
 
 
-def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
+def transact(alias: str, work: Callable[[CursorWrapper], T], *, tries: int | None = None) -> T:
     """Call `work` with a cursor in one transaction, again as a whole when the database asks for it.
 
     Raises `AmbiguousCommit` and `ConnectionLost` (the connection is closed and will be renewed), and database errors
@@ -121,7 +122,7 @@ def transact(alias: str, work: Callable[[CursorWrapper], T]) -> T:
             at_commit = True
         return result
 
-    return _repeat(alias, once, lambda: at_commit)
+    return _repeat(alias, once, lambda: at_commit, tries or MAX_TRIES)
 
 
 def _turn_to_write(alias: str) -> contextlib.AbstractContextManager[None]:
@@ -130,11 +131,11 @@ def _turn_to_write(alias: str) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if connection.in_atomic_block else writing(dialect_of(connection))
 
 
-def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool]) -> T:
+def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool], most: int) -> T:
     """Call `once` until it succeeds or fails for good."""
     connection = connections[alias]
     nested = connection.in_atomic_block
-    for tries in range(1, MAX_TRIES + 1):
+    for tries in range(1, most + 1):
         try:
             return once()
         except (DatabaseError, InterfaceError) as error:
@@ -144,7 +145,7 @@ def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool
             if fault in {Fault.AMBIGUOUS, Fault.LOST}:
                 connection.close()
                 raise (AmbiguousCommit if fault is Fault.AMBIGUOUS else ConnectionLost)(str(error)) from error
-            if fault is not Fault.RETRY or tries == MAX_TRIES:
+            if fault is not Fault.RETRY or tries == most:
                 raise
         time.sleep(random.uniform(0, min(0.001 * 2**tries, 0.25)))
     raise AssertionError("unreachable")

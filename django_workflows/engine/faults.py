@@ -20,7 +20,8 @@ class Fault(enum.Enum):
 _RETRYABLE = {"40001", "40P01", "55P03", "40000"}
 _LOCKED = ("database is locked", "database table is locked")  # SQLite has no codes
 _CONNECTION_CLASSES = ("08", "57P")
-_VALUE_CLASSES = ("21", "22", "23", "54")
+_VALUE_CLASSES = ("21", "22", "23", "27", "44", "54", "P0")  # P0: a trigger of the database says no
+_ROW_CLASSES = ("38", "39", "XX")  # a function that a row calls; a row that cannot be read
 
 
 def sqlstate_of(error: BaseException) -> str:
@@ -65,3 +66,15 @@ class AmbiguousCommit(Exception):
 
 class ConnectionLost(Exception):
     """The database cannot be reached, or the connection broke before the commit; nothing was written."""
+
+
+def may_be_one_row(error: Exception) -> bool:
+    """Whether one of several rows may be to blame, so that the others do by themselves: whatever is no failure of the
+    database as a whole. SQLite locks all or nothing.
+    """
+    if isinstance(error, ConnectionLost | AmbiguousCommit | InterfaceError):
+        return False
+    if not isinstance(error, DatabaseError):
+        return True
+    state = sqlstate_of(error)
+    return is_about_values(error) or state in _RETRYABLE or state.startswith(_ROW_CLASSES)

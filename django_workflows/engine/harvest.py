@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
 from django_workflows.clock import monotonic
 from django_workflows.engine import claiming, loading
 from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Peek
-from django_workflows.engine.database import single
+from django_workflows.engine.database import FEW_TRIES, single
 from django_workflows.engine.dialects import Dialect, dialect_of
-from django_workflows.engine.faults import AmbiguousCommit
+from django_workflows.engine.faults import AmbiguousCommit, may_be_one_row
+from django_workflows.engine.isolating import Shelf, by_halves
+from django_workflows.engine.leases import release_all
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.repertoire import Repertoire
 from django_workflows.engine.turn import Turn
@@ -57,6 +59,7 @@ class Harvest:
         self._is_hearsay = False  # that the places have something: nobody has looked
         self._orphans_at, self._looks = 0.0, 0
         self._may_have_orphans = False
+        self._shunned: Shelf[UUID] = Shelf("Execution")
 
     @property
     def _dialect(self) -> Dialect:
@@ -139,18 +142,37 @@ class Harvest:
     def _claim(self, source: Source, limit: int) -> list[Claimed]:
         diet = self._repertoire.diet
         served = {False: diet.plain, True: diet.asynchronous}
-        appetite = Appetite(tuple(pair for colour in source.colours for pair in served[colour]), limit)
+        pairs = tuple(pair for colour in source.colours for pair in served[colour])
+        while True:
+            appetite = Appetite(pairs, limit, tuple(self._shunned.now()))
+            try:
+                return self._claim_some(source.place, appetite)
+            except AmbiguousCommit:
+                return self.read_back()
+            except DatabaseError as error:
+                if not may_be_one_row(error):
+                    raise
+                if limit == 1 and not self._shun_first(source.place, appetite, error):
+                    return []
+                limit = max(limit // 2, 1)  # the longest due first: what is before the guilty one can be claimed
 
+    def _claim_some(self, place: tuple[str, int], appetite: Appetite) -> list[Claimed]:
         def ask(cursor: CursorWrapper) -> list[Claimed]:
-            lease, worker = conf.lease(), self._worker
-            return claiming.claim(
-                cursor, self._dialect, source.place, appetite, worker=worker, lease=lease, alone=diet.alone
-            )
+            lease, worker, alone = conf.lease(), self._worker, self._repertoire.diet.alone
+            return claiming.claim(cursor, self._dialect, place, appetite, worker=worker, lease=lease, alone=alone)
 
-        try:
-            return single(self._alias, ask)
-        except AmbiguousCommit:
-            return self.read_back()
+        return single(self._alias, ask, tries=FEW_TRIES)
+
+    def _shun_first(self, place: tuple[str, int], appetite: Appetite, error: DatabaseError) -> bool:
+        """Leave alone for a while what cannot be claimed; whether there was anything."""
+
+        def ask(cursor: CursorWrapper) -> UUID | None:
+            alone = self._repertoire.diet.alone
+            return claiming.first_due(cursor, self._dialect, place, appetite, worker=self._worker, alone=alone)
+
+        if (first := single(self._alias, ask)) is not None:
+            self._shunned.put(first, error)
+        return first is not None
 
     def read_back(self) -> list[Claimed]:
         """After a claim whose commit is in doubt: what is held under this worker's name and not known here."""
@@ -218,8 +240,7 @@ class Harvest:
         self._may_have_orphans = bool(orphans)  # one whose row is locked is given back in another round
         if orphans:
             logger.warning("Giving back %d executions that have no turn here.", len(orphans))
-            ask = partial(claiming.give_back, dialect=self._dialect, worker=self._worker, ids=orphans)
-            single(self._alias, ask)
+            by_halves(self._alias, orphans, partial(_give_back, self._dialect, self._worker))
         return bool(orphans)
 
     def _all_have_turns(self) -> bool:
@@ -230,5 +251,8 @@ class Harvest:
 
     def release_all(self, *, crashed: bool) -> None:
         """Give back whatever this worker holds."""
-        ask = partial(claiming.release_all, dialect=self._dialect, workers=[self._worker], crashed=crashed)
-        single(self._alias, ask)
+        release_all(self._alias, [self._worker], crashed=crashed)
+
+
+def _give_back(dialect: Dialect, worker: UUID, cursor: CursorWrapper, ids: Sequence[UUID]) -> None:
+    claiming.give_back(cursor, dialect, worker, ids)

@@ -16,6 +16,9 @@ from django_workflows.engine.turn import Turn
 
 NOTED_SECONDS = 0.005  # a result without hurry is stored together with what follows within this time
 LOCKED_SECONDS = 0.05  # when somebody else has locked its row, it is tried again this much later
+LONGEST_SECONDS = (
+    30.0  # when the database refuses it again and again, it is tried again after twice as long, up to that
+)
 GATHER_SECONDS = 0.002  # a commit waits at most so long for those who went on with the last one
 
 
@@ -25,6 +28,7 @@ class Intake:
     def __init__(self) -> None:
         self._urgent: deque[Turn] = deque()
         self._noted: dict[Turn, float] = {}  # since when; later than now: not before then
+        self._failures: dict[Turn, int] = {}  # how often in a row the database has refused a turn's write
         self._expected = 0  # turns that went on with the last commit or claim
         self._gather_until = self._asleep_until = 0.0
         self._bell = threading.Event()
@@ -48,6 +52,7 @@ class Intake:
     def forget(self, turn: Turn) -> None:
         """The turn is over, and has nothing to store."""
         self._noted.pop(turn, None)
+        self._failures.pop(turn, None)
 
     def ring(self) -> None:
         """Something else has happened that the pump must see."""
@@ -62,6 +67,17 @@ class Intake:
     def postpone(self, turn: Turn) -> None:
         """Its write could not be stored because somebody has a row locked."""
         self._noted[turn] = monotonic() + LOCKED_SECONDS
+
+    def postpone_longer(self, turn: Turn) -> int:
+        """The database has refused its write, which is tried again after a growing pause; how often it has in a row."""
+        self._failures[turn] = failures = self._failures.get(turn, 0) + 1
+        self._noted[turn] = monotonic() + min(LOCKED_SECONDS * 2.0 ** min(failures, 20), LONGEST_SECONDS)
+        return failures
+
+    def was_stored(self, turn: Turn) -> None:
+        """What comes next from this turn is tried at once."""
+        if self._failures:
+            self._failures.pop(turn, None)
 
     def expect(self, turns: int) -> None:
         """So many turns go on now, and most of them will have something to store in a moment."""

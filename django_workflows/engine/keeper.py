@@ -10,11 +10,9 @@ import logging
 import os
 import select
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, connections
-from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
@@ -22,6 +20,7 @@ from django_workflows.engine import claiming, wakeups
 from django_workflows.engine.database import transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.leases import extend, release_all
 from django_workflows.engine.shared import SharedMemory, Slot
 from django_workflows.models import Worker
 
@@ -31,16 +30,6 @@ MESSAGE = 17  # bytes that the supervisor writes for a dead worker: its id, and 
 
 # A claim that was under way when its worker died may be stored after the release: for so long we look for it, so often.
 LATE_SECONDS, LATE_EVERY = 10.0, 0.25
-
-# Locks without waiting, so one user's long transaction cannot let other leases expire; what was skipped is tried again
-# with the next round.
-EXTEND = """
-UPDATE django_workflows_execution SET wake_at = {lease}
-WHERE id IN (
-    SELECT id FROM django_workflows_execution
-    WHERE claimed_by {among} AND status = 'running' AND wake_at < {soon} {lock}
-)
-"""
 
 
 class Keeper:
@@ -101,8 +90,8 @@ class Keeper:
                 self._release(ids, crashed=crashed)
 
     def _release(self, ids: Sequence[UUID], *, crashed: bool) -> None:
-        self._free(ids, crashed=crashed)
-        if self._may_hold_more(ids):
+        refused = self._free(ids, crashed=crashed)
+        if self._may_hold_more(ids, refused):
             return
         now = database_now(self._alias)
         Worker.objects.using(self._alias).filter(id__in=ids, stopped_at=None).update(stopped_at=now)
@@ -120,23 +109,21 @@ class Keeper:
         self._free(list(self._late), crashed=True)
         self._late = {id: until for id, until in self._late.items() if until > now}
 
-    def _free(self, ids: Sequence[UUID], *, crashed: bool) -> None:
-        dialect = dialect_of(connections[self._alias])
-        count = transact(self._alias, lambda cursor: claiming.release_all(cursor, dialect, ids, crashed=crashed))
+    def _free(self, ids: Sequence[UUID], *, crashed: bool) -> set[UUID]:
+        """Release what they held; the executions that the database keeps from it, whose leases must run out."""
+        count, refused = release_all(self._alias, ids, crashed=crashed)
         if count:
             logger.info("released   %d executions of a worker that is gone", count)
             wakeups.notify(wakeups.ANY_QUEUE, self._alias)
+        if refused:
+            logger.error("The database refuses the release of %s", ", ".join(map(str, sorted(refused))))
+        return refused
 
-    def _may_hold_more(self, ids: Sequence[UUID]) -> bool:
+    def _may_hold_more(self, ids: Sequence[UUID], but: set[UUID]) -> bool:
         """A row that was locked by somebody is released with the next round."""
         dialect = dialect_of(connections[self._alias])
-        among, parameters = dialect.among(ids)
-
-        def ask(cursor: CursorWrapper) -> Any:
-            cursor.execute(f"SELECT 1 FROM django_workflows_execution WHERE claimed_by {among} LIMIT 1", parameters)
-            return cursor.fetchone()
-
-        return transact(self._alias, ask) is not None
+        held = transact(self._alias, lambda cursor: claiming.held_by_any(cursor, dialect, ids))
+        return not but.issuperset(held)
 
     def _extend(self) -> None:
         if monotonic() < self._extend_at:
@@ -145,11 +132,8 @@ class Keeper:
         holding = [id for id, index in self._living.items() if self._is_well(index)]
         if not holding:
             return
-        dialect = dialect_of(connections[self._alias])
-        among, parameters = dialect.among(holding)
-        lease = conf.lease()
-        text = EXTEND.format(lease=dialect.now(lease), soon=dialect.now(lease * 2 / 3), among=among, lock=dialect.lock)
-        transact(self._alias, lambda cursor: cursor.execute(text, parameters))
+        if refused := extend(self._alias, holding, conf.lease()):
+            logger.error("The database refuses longer leases for %s", ", ".join(map(str, sorted(refused))))
 
     def _is_well(self, index: int) -> bool:
         slot = self._memory.slot(index)

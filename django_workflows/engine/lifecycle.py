@@ -7,15 +7,18 @@ import logging
 from uuid import UUID
 
 import msgspec
+from django.db import DatabaseError
 from django.dispatch import Signal
 
 from django_workflows import codec, signals
-from django_workflows.engine.faults import ConnectionLost
+from django_workflows.clock import DatabaseNow
+from django_workflows.engine.database import transact
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending, Receipt, Verdict
-from django_workflows.models import Execution
+from django_workflows.models import UNSTORED, Event, EventType, Execution
 
 logger = logging.getLogger("django_workflows")
 
@@ -51,6 +54,16 @@ def shelved_waits(turn: Turn) -> dict[UUID, Entry]:
     with turn.lock:
         waits = [entry for entry in turn.journal if entry.kind == "event" and entry.status == "scheduled"]
     return {entry.id: msgspec.structs.replace(entry, status="pending") for entry in waits}
+
+
+def tell_unstored(turn: Turn, error: Exception) -> None:
+    """What a turn wants stored is refused again and again: say so where an operator looks. The turn goes on trying."""
+    claimed = turn.claimed
+    logger.error("Execution %s (%s): what it has done cannot be stored: %s", claimed.id, claimed.workflow, error)
+    event = Event(type=EventType.ERROR, name=UNSTORED, execution_id=claimed.id, created_at=DatabaseNow())
+    event.data = {"error": codec.encode_exception(error)}
+    with contextlib.suppress(DatabaseError, ConnectionLost, AmbiguousCommit):
+        transact(turn.alias, lambda cursor: event.save(using=turn.alias, force_insert=True))
 
 
 def refuse(turn: Turn, receipt: Receipt) -> Ending:

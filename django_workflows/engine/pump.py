@@ -19,7 +19,6 @@ from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.database import keep_plans, single
 from django_workflows.engine.dialects import dialect_of
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.harvest import Harvest
 from django_workflows.engine.intake import Intake
 from django_workflows.engine.loading import Loaded
@@ -34,6 +33,7 @@ from django_workflows.engine.writes import Ending, Receipt, Verdict, Write
 logger = logging.getLogger("django_workflows")
 
 IDLE_SECONDS = 0.2  # a drain ends when nothing has been due for so long
+WORTH_TELLING = 6  # refusals of one write in a row
 CLAIM_SECONDS = 0.010  # while most slots are taken, claim only so often: a claim costs as much as a commit
 
 
@@ -168,7 +168,7 @@ class Pump:
             return
         try:
             receipts = store_all(self.alias, [write for _, write in batch], self.clock.sync)
-        except (ConnectionLost, AmbiguousCommit):
+        except UNREACHABLE:
             for turn, write in batch:
                 turn.put_back(write)
             self._intake.put_back(turn for turn, _ in batch)
@@ -179,9 +179,9 @@ class Pump:
 
     def _settle(self, turn: Turn, write: Write, receipt: Receipt) -> None:
         if receipt.verdict is Verdict.POSTPONED:
-            turn.put_back(write)
-            self._intake.postpone(turn)
+            self._postpone(turn, write, receipt.error)
             return
+        self._intake.was_stored(turn)
         turn.receive(write, receipt)
         if receipt.verdict is Verdict.REFUSED:
             self._reporter.ended(turn, self._watch.refuse(turn, receipt))
@@ -192,6 +192,13 @@ class Pump:
         if write.moves_others:
             self.wake_up("")
             self._watch.wake_others(write, self.lookout.queues, busy=self._is_busy())
+
+    def _postpone(self, turn: Turn, write: Write, error: Exception | None) -> None:
+        turn.put_back(write)
+        if error is None:  # only locked
+            self._intake.postpone(turn)
+        elif self._intake.postpone_longer(turn) == WORTH_TELLING:
+            self._watch.tell_unstored(turn, error)
 
     def _has_ended(self, turn: Turn, write: Write, ending: Ending, receipt: Receipt) -> None:
         if self._holds(turn):

@@ -14,9 +14,9 @@ from django_workflows.clock import monotonic
 from django_workflows.engine import committing, compact
 from django_workflows.engine.claim_statements import CLAIM_STATE
 from django_workflows.engine.committing import Locked
-from django_workflows.engine.database import single, transact
+from django_workflows.engine.database import FEW_TRIES, single, transact
 from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_about_values
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_about_values, may_be_one_row
 from django_workflows.engine.writes import Receipt, Verdict, Write
 from django_workflows.models import Status
 
@@ -28,7 +28,9 @@ Sync = Callable[[datetime, float], None]
 def store_all(alias: str, writes: Sequence[Write], sync: Sync = lambda now, moment: None) -> list[Receipt]:
     """A receipt for each write. Raises `ConnectionLost`: then the same call may be repeated, whatever was stored.
 
-    `sync` learns the database's time and the local moment before it was asked.
+    Writes that are refused together are stored by halves, so that one of them holds up no other. By itself, one is
+    refused for its values, or postponed with the error that it meets again and again. `sync` learns the database's time
+    and the local moment before it was asked.
     """
     dialect = dialect_of(connections[alias])
     try:
@@ -38,10 +40,11 @@ def store_all(alias: str, writes: Sequence[Write], sync: Sync = lambda now, mome
     except AmbiguousCommit:
         return _after_ambiguity(alias, dialect, writes, sync)
     except DatabaseError as error:
-        if not is_about_values(error):  # a full disk, a read-only server: no fault of what is to be stored
+        if not may_be_one_row(error):  # a full disk, a read-only server: no fault of what is to be stored
             raise ConnectionLost(str(error)) from error
         if len(writes) == 1:
-            return [Receipt(verdict=Verdict.REFUSED, error=error)]
+            verdict = Verdict.REFUSED if is_about_values(error) else Verdict.POSTPONED
+            return [Receipt(verdict=verdict, error=error)]
         half = len(writes) // 2
         return store_all(alias, writes[:half], sync) + store_all(alias, writes[half:], sync)
 
@@ -54,7 +57,7 @@ def _store_in_transaction(alias: str, dialect: Dialect, writes: Sequence[Write],
         moment = monotonic()  # after waiting for a connection, a lock or another try: what the clock is ahead by
         return committing.store(cursor, dialect, writes)
 
-    receipts, now = transact(alias, store)
+    receipts, now = transact(alias, store, tries=FEW_TRIES)
     sync(now, moment)
     return receipts
 
@@ -67,7 +70,7 @@ def _store_compactly(alias: str, dialect: Dialect, writes: Sequence[Write], sync
         moment = monotonic()
         return compact.store(cursor, dialect, writes)
 
-    rows, now = single(alias, store)
+    rows, now = single(alias, store, tries=FEW_TRIES)
     if now is not None:
         sync(now, moment)
     gone = _absent(alias, dialect, writes, rows) if len(rows) < len(writes) else set()

@@ -35,11 +35,13 @@ from django_workflows.engine.verb_rows import Change, Desk, Order, Postponed, Ro
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, TransitionError, WorkflowsError
 from django_workflows.models import Execution, Status, allowed_verbs
 
-__all__ = ["Change", "Order", "Outcome", "announce", "apply", "apply_to", "carry_out", "carry_out_all"]
+__all__ = ["Change", "Order", "Outcome", "announce", "apply", "apply_to", "carry_out", "carry_out_all", "requests"]
 
 logger = logging.getLogger("django_workflows")
 
 VERBS = ("pause", "resume", "cancel", "retry")
+
+Requests = Mapping[UUID, UUID | None]  # executions and their parents
 
 # So many times the wanted number of requests are looked at: some belong to rows that are locked.
 _LOOKAHEAD = 10
@@ -127,22 +129,33 @@ def _retry(desk: Desk, row: Row, order: Order, outcome: Outcome) -> None:
 # by a worker
 
 
-def carry_out(cursor: CursorWrapper, dialect: Dialect, limit: int = 100) -> list[Change]:
+def carry_out(
+    cursor: CursorWrapper,
+    dialect: Dialect,
+    limit: int = 100,
+    *,
+    but: Collection[UUID] = (),
+    only: Requests | None = None,
+) -> list[Change]:
     """Carry out at most `limit` requested verbs, in one transaction; what is locked waits for the next round.
 
     A verb that does not apply is cleared, and the history says why. To be followed by `announce()` after the commit.
     """
     desk = Desk(cursor, dialect, is_worker=True)
-    candidates = {
-        read_uuid(id): read_uuid_or_none(parent)
-        for id, parent in desk.fetch(verb_statements.REQUESTED, limit * _LOOKAHEAD)
-    }
+    candidates = requests(cursor, dialect, limit, but=but) if only is None else only
     if not candidates:
         return []
     parents = desk.lock_parents({parent for parent in candidates.values() if parent is not None})
     blocked = _existing(desk, {parent for parent in candidates.values() if parent is not None} - parents.keys())
     free = [id for id, parent in candidates.items() if parent not in blocked]
     return _carry_out(desk, desk.lock_rows(free[:limit]), parents)
+
+
+def requests(cursor: CursorWrapper, dialect: Dialect, limit: int = 100, *, but: Collection[UUID] = ()) -> Requests:
+    """Executions for which a verb is requested, with their parents: more than `limit`, since some may be locked."""
+    rows = Desk(cursor, dialect, is_worker=True).fetch(verb_statements.REQUESTED, limit * _LOOKAHEAD + len(but))
+    found = {read_uuid(id): read_uuid_or_none(parent) for id, parent in rows}
+    return {id: parent for id, parent in found.items() if id not in but}
 
 
 def _existing(desk: Desk, ids: Collection[UUID]) -> set[UUID]:

@@ -153,6 +153,10 @@ class Watch:
         """Fail an execution whose data the database refuses."""
         return lifecycle.refuse(turn, receipt)
 
+    def tell_unstored(self, turn: Turn, error: Exception) -> None:
+        """Say that what a turn has done cannot be stored."""
+        lifecycle.tell_unstored(turn, error)
+
     def wake_others(self, write: Write, queues: Sequence[str], *, busy: bool) -> None:
         """Tell other workers of what this one cannot take itself."""
         foreign: set[str | UUID] = {child.queue for child in write.children if busy or child.queue not in queues}

@@ -153,6 +153,12 @@ CHECKS = (
     ),
     Check("overdue", lambda patient: _served(patient, symptoms.overdue(patient)), _late, _start_worker),
     Check("unheard-request", symptoms.unheard_requests, _unheard, _start_worker),
+    Check(
+        "not-stored",
+        symptoms.unstored,
+        _say("the database refuses again and again to store what it has done; it goes on trying."),
+        lambda execution: f"Its history says why: manage.py workflows show {execution.id.hex[:8]}.",
+    ),
     Check("not-at-rest", symptoms.not_at_rest, _unrest, _rest),
     Check("open-after-the-end", symptoms.open_after_the_end, _say("it has ended, but a step of it is open."), _report),
     Check("orphan", symptoms.orphans, _say("no step of its parent stands for it."), _report),

@@ -18,6 +18,7 @@ from django_workflows.models import (
     FINISHED,
     OPEN_STEPS,
     UNFINISHED,
+    UNSTORED,
     Event,
     EventType,
     Execution,
@@ -171,6 +172,17 @@ def unheard_requests(patient: Patient) -> Executions:
     """A verb was requested and no worker has carried it out. A holder that is alive may take its time to park."""
     parking = Q(status=Status.RUNNING, requested=Requested.PAUSE, wake_at__gt=patient.now)
     return patient.executions.filter(requested__gt="", updated_at__lt=patient.now - LATE).exclude(parking)
+
+
+def unstored(patient: Patient) -> Executions:
+    """Running, and what it has done was refused by the database again and again; nothing was stored since."""
+    later = StepResult.objects.using(conf.database()).filter(
+        execution_id=OuterRef("execution_id"), completed_at__gt=OuterRef("created_at")
+    )
+    told = Event.objects.using(conf.database()).filter(
+        ~Exists(later), execution_id=OuterRef("pk"), type=EventType.ERROR, name=UNSTORED
+    )
+    return patient.executions.filter(Exists(told.filter(created_at__gt=OuterRef("updated_at"))), status=Status.RUNNING)
 
 
 def undispatched_events(patient: Patient) -> QuerySet[Event]:

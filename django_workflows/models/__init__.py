@@ -1,7 +1,7 @@
 """The facts: what the engine stores."""
 
 from django_workflows.models.doors import doors
-from django_workflows.models.events import TRIGGER_FAILED, Event, EventType, Signal
+from django_workflows.models.events import TRIGGER_FAILED, UNSTORED, Event, EventType, Signal
 from django_workflows.models.executions import Execution, ExecutionQuerySet
 from django_workflows.models.statuses import FINISHED, UNFINISHED, Requested, Status, allowed_verbs, transition
 from django_workflows.models.steps import OPEN_STEPS, RETIRED_STEPS, StepKind, StepResult, StepStatus
@@ -15,6 +15,7 @@ __all__ = [
     "RETIRED_STEPS",
     "TRIGGER_FAILED",
     "UNFINISHED",
+    "UNSTORED",
     "Event",
     "EventType",
     "Execution",

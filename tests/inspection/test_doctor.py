@@ -16,6 +16,7 @@ from django.db import connection
 from django_workflows.inspection.doctor import Finding, examine
 from django_workflows.models import (
     TRIGGER_FAILED,
+    UNSTORED,
     Event,
     EventType,
     Execution,
@@ -31,6 +32,7 @@ from tests.factories import (
     ago,
     ahead,
     make_execution,
+    make_log,
     make_signal,
     make_step,
     make_trigger,
@@ -208,6 +210,12 @@ def break_family() -> Execution:
     return make_execution(parent=make_execution(Status.PAUSED))
 
 
+def break_storing() -> Execution:
+    execution = make_execution(Status.RUNNING)
+    make_log(execution, EventType.ERROR, UNSTORED, {"error": {"type": "OperationalError"}}, created_at=now())
+    return execution
+
+
 def break_order() -> Execution:
     execution = make_execution()
     make_step(execution, "charge", claim=3)
@@ -237,6 +245,7 @@ BROKEN: dict[Callable[[], Execution], tuple[str, str]] = {
     break_steps: ("open-after-the-end", "a step of it is open"),
     break_steps_of_cancelled: ("open-after-the-end", "a step of it is open"),
     break_family: ("orphan", "no step of its parent stands for it"),
+    break_storing: ("not-stored", "refuses again and again to store what it has done"),
     break_order: ("falling-claim", "was recorded by a worker that had lost it"),
 }
 
