@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Iterator
+from datetime import datetime, time, timedelta
 from enum import Enum
 from typing import Any
 
-import msgspec
-
-from django_workflows.codec.native import ENCODER, encode_hook
+from django_workflows.codec.native import ENCODER, Lossy, encode_hook, is_pydantic
+from django_workflows.codec.records import left_out, names_of
 from django_workflows.exceptions import PayloadError, PayloadTooDeep, Unserializable
 
 _MAX_PATH = 300
@@ -21,7 +20,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def find_fault(value: Any, *, max_depth: int) -> PayloadError | None:
     """The first reason why the value has no lossless JSON form, naming its path; None when there is none."""
-    return _visit(value, "$", 0, max_depth)
+    try:
+        return _visit(value, "$", 0, max_depth)
+    except Exception:  # what a value says of itself is foreign code
+        return None
 
 
 def too_deep(path: str, max_depth: int) -> PayloadTooDeep:
@@ -40,9 +42,15 @@ def _visit(value: Any, path: str, depth: int, max_depth: int) -> PayloadError | 
         return None if math.isfinite(value) else _refuse(path, f"is {float(value)}", "Send None or a text instead.")
     children = _children(value, path)
     if children is None:
-        return _leaf_fault(value, path, depth, max_depth)
+        return _moment_fault(value, path) or _leaf_fault(value, path, depth, max_depth)
     if depth >= max_depth:
         return too_deep(path, max_depth)
+    if (name := left_out(value)) is not None:
+        return _refuse(
+            f"{path}.{name}",
+            "is a private attribute of an attrs class",
+            "Let no name begin with an underscore, or make it a dataclass.",
+        )
     if isinstance(value, dict) and (fault := _key_fault(value, path)):
         return fault
     return next((fault for at, child in children if (fault := _visit(child, at, depth + 1, max_depth))), None)
@@ -54,13 +62,9 @@ def _children(value: Any, path: str) -> Iterator[tuple[str, Any]] | None:
         return ((f"{path}{_subscript(key)}", child) for key, child in value.items())
     if isinstance(value, list | tuple | set | frozenset):
         return ((f"{path}[{index}]", child) for index, child in enumerate(value))
-    if isinstance(value, msgspec.Struct):
-        names = value.__struct_fields__
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = tuple(field.name for field in dataclasses.fields(value))
-    elif hasattr(type(value), "__attrs_attrs__"):
-        names = tuple(field.name for field in type(value).__attrs_attrs__)
-    else:
+    kind: type = type(value)
+    names = names_of(kind)
+    if names is None or is_pydantic(kind):  # whose model writes itself
         return None
     return ((f"{path}.{name}", getattr(value, name)) for name in names if hasattr(value, name))
 
@@ -72,9 +76,25 @@ def _subscript(key: Any) -> str:
     return f".{key}" if len(key) <= _MAX_KEY and key.isidentifier() else f"[{key[:_MAX_KEY]!a}]"
 
 
+def _moment_fault(value: Any, path: str) -> PayloadError | None:
+    """What the text of a date with a time does not say."""
+    if not isinstance(value, datetime | time) or value.tzinfo is None:
+        return None
+    offset = value.utcoffset()
+    if offset is None:
+        return _refuse(
+            path, "is a time whose zone has no offset without a date", "Send a datetime, or the zone's name."
+        )
+    if offset % timedelta(minutes=1):
+        return _refuse(path, f"has an offset with seconds ({offset})", "Convert it to UTC: value.astimezone(UTC).")
+    return None
+
+
 def _leaf_fault(value: Any, path: str, depth: int, max_depth: int) -> PayloadError | None:
     try:
         stand_in = encode_hook(value)
+    except Lossy as loss:
+        return _visit(loss.plain, path, depth, max_depth) or _lossy(value, path, loss)
     except Exception:  # user code may run in there, and msgspec may know the type without the hook
         stand_in = value
     if isinstance(stand_in, dict | list):
@@ -84,6 +104,13 @@ def _leaf_fault(value: Any, path: str, depth: int, max_depth: int) -> PayloadErr
     except Exception as exc:  # whatever it is, the value cannot be stored
         return _refuse(path, _description(value), _advice(value) or f"({_clip(str(exc))})")
     return None
+
+
+def _lossy(value: Any, path: str, loss: Lossy) -> Unserializable:
+    return Unserializable(
+        f"{_clip(path + loss.path)}: {loss.problem}. {type(value).__qualname__} does not write all that it holds: give "
+        "it a serializer whose text it can read back, or store something else (an id, `model_dump()`)."
+    )
 
 
 def _description(value: Any) -> str:
@@ -125,6 +152,8 @@ def _key_fault(value: dict[Any, Any], path: str) -> PayloadError | None:
     seen: dict[bytes, Any] = {}
     for key in value:
         if isinstance(key, str) and (fault := _text_fault(key, f"a key of {path}")):
+            return fault
+        if fault := _moment_fault(key, f"a key of {path}"):
             return fault
         try:
             written = ENCODER.encode({key: 0})

@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from django_workflows.codec.faults import find_fault, too_deep
+from django_workflows.codec.fidelity import difference
 from django_workflows.codec.hints import Kind, Reader, describe, reader_for
 from django_workflows.codec.native import DECODER, ENCODER, PACKER, SORTING_ENCODER
+from django_workflows.codec.records import has_left_out
 from django_workflows.exceptions import PayloadError, PayloadTooLarge, Unserializable
 
 MAX_BYTES = 1024 * 1024
@@ -24,6 +26,8 @@ SCALARS = frozenset({type(None), bool, int, float, str})
 
 # A double whose exponent bits are all ones. Inside a text these bytes would be no UTF-8.
 _PACKED_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+# Moments that msgspec may have rounded: an offset that may have had seconds, a time that may have had a zone.
+_ROUNDED_MOMENT = re.compile(rb'\d[+-]\d\d:\d\d"|"\d\d:\d\d:\d\d(?:\.\d+)?"')
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -36,7 +40,10 @@ def encode(value: Any, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
     and `Unserializable` for what has no lossless JSON form: NaN, infinity, NUL, lone surrogates, arbitrary objects,
     keys that collide.
     """
-    return to_json(value, max_bytes, max_depth)[0].decode()
+    data, plain = to_json(value, max_bytes, max_depth)
+    if not _equals(value, plain):
+        _refuse_omissions(value, max_depth)
+    return data.decode()
 
 
 def decode(text: str | bytes, type_hint: Any = Any) -> Any:
@@ -62,7 +69,7 @@ def round_trip(
     Raises what `encode` raises, and `Unserializable` when the hint cannot bring the value back as what it is.
     """
     data, plain = to_json(value, max_bytes, max_depth)
-    if type_hint is Any or value is None or (type(value) is type_hint and type_hint in SCALARS):
+    if value is None or (type(value) in SCALARS and (type_hint is Any or type(value) is type_hint)):
         return data.decode(), plain
     reader = reader_for(type_hint)
     if reader.kind is Kind.TYPED:
@@ -72,6 +79,10 @@ def round_trip(
             f"A value of type {type(value).__qualname__} cannot be brought back by its type hint "
             f"{describe(type_hint)}: {reader.problem}. Declare a type that JSON can tell apart, or return JSON types."
         )
+    if reader.kind is Kind.PLAIN and not _equals(value, plain):
+        _refuse_omissions(value, max_depth)
+        if type_hint is not Any and type_hint is not None:
+            _decoded(value, data, reader)  # a Decimal is no float: its JSON is text
     return data.decode(), plain
 
 
@@ -109,7 +120,23 @@ def _plain(value: Any, data: bytes, max_depth: int) -> Any:
     # Keys like 1 and "1" fall together, and one value would be lost: the text shrinks.
     if len(ENCODER.encode(plain)) != len(data):
         _raise_fault(value, max_depth)
+    if _ROUNDED_MOMENT.search(data) and not _equals(value, plain):
+        _raise_fault(value, max_depth)
     return plain
+
+
+def _equals(before: Any, after: Any) -> bool:
+    """At the speed of `==`, which may be foreign code."""
+    try:
+        return bool(before == after)
+    except Exception:
+        return False
+
+
+def _refuse_omissions(value: Any, max_depth: int) -> None:
+    """Whoever gets plain JSON cannot see what was left out of it."""
+    if has_left_out(value):
+        _raise_fault(value, max_depth)
 
 
 def _raise_fault(value: Any, max_depth: int) -> None:
@@ -150,21 +177,28 @@ def _decode_typed(text: str | bytes, reader: Reader) -> Any:
 
 
 def read_back(value: Any, data: bytes, reader: Reader) -> Any:
-    """The value that a typed reader makes of `data`, the JSON of `value`; `Unserializable` if fields would be lost."""
-    try:
-        typed = reader.decoder.decode(data)  # type: ignore[union-attr]  # a typed reader has one
-    except Exception as exc:  # constructors of user classes run in there
-        raise Unserializable(
-            f"A value of type {type(value).__qualname__} does not fit the type hint {describe(reader.hint)}: {exc}. "
-            f"Make the hint say what is given."
-        ) from exc
+    """The value that a typed reader makes of `data`, the JSON of `value`; `Unserializable` if any of it is lost."""
+    typed = _decoded(value, data, reader)
     # An instance of a subclass, or a dict, may have fields that the hint knows nothing of.
     if ENCODER.encode(typed) != data and (lost := _lost(_sorted(value), _sorted(typed), "$")):
-        raise Unserializable(
-            f"{lost} would be lost, because the type hint says {describe(reader.hint)}. "
-            f"Make the hint say what is given."
-        )
+        raise _unlike(value, f"{lost} would be lost, because the type hint says {describe(reader.hint)}.")
+    if not _equals(value, typed) and (found := difference(value, typed)) is not None:
+        raise _unlike(value, f"${found.path}: {found.problem}. The type hint says {describe(reader.hint)}.")
     return typed
+
+
+def _decoded(value: Any, data: bytes, reader: Reader) -> Any:
+    try:
+        return reader.decoder.decode(data)  # type: ignore[union-attr]  # only an unreadable hint has none
+    except Exception as exc:  # constructors of user classes run in there
+        hint = describe(reader.hint)
+        problem = f"A value of type {type(value).__qualname__} does not fit the type hint {hint}: {exc}."
+        raise _unlike(value, problem) from exc
+
+
+def _unlike(value: Any, problem: str) -> PayloadError:
+    """The error for a value that does not come back; a reason that lies in the value says more than the hint."""
+    return find_fault(value, max_depth=MAX_DEPTH) or Unserializable(f"{problem} Make the hint say what is given.")
 
 
 def _sorted(value: Any) -> Any:

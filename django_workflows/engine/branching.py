@@ -105,7 +105,9 @@ def _state_hint(command: commands.Loop) -> Any:
 
 def _after_iteration(turn: Turn, entry: Entry, prefix: str, decision: Any, command: commands.Loop) -> Entry:
     match decision:
-        case Continue(value) | Break(value):
+        case Continue(value):
+            text, _ = codec.round_trip(value, _state_hint(command), max_bytes=conf.max_payload_bytes())
+        case Break(value):
             text = codec.encode(value, max_bytes=conf.max_payload_bytes())
         case _:
             raise ContextMisuse(

@@ -66,11 +66,15 @@ def new_child(
 ) -> Entry:
     """A child and the row that stands for it, stored in one commit."""
     bound = definition.bind(args, kwargs, max_bytes=conf.max_payload_bytes())
-    entry = turn.new_entry(key, "child", name, child_id=new_id(), input=codec.encode(bound))
+    entry = turn.new_entry(key, "child", name, child_id=new_id(), input=_encode(bound))
     child = _execution(turn, entry, definition)
     with turn.recording(key):
         turn.add(lambda write: write.children.append(child))
         return turn.record(entry)
+
+
+def _encode(bound: dict[str, Any]) -> str:
+    return codec.encode(bound, max_bytes=conf.max_payload_bytes(), max_depth=conf.max_payload_depth())
 
 
 def _execution(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> NewExecution:
