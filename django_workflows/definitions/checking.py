@@ -8,6 +8,7 @@ from typing import Any
 
 from django_workflows.authoring.registry import registry
 from django_workflows.codec.arguments import signature_of
+from django_workflows.definitions import schemas
 from django_workflows.definitions.fields import Problems
 from django_workflows.definitions.shapes import ActionStep, ChildStep, Definition, EventStep, SleepStep, Step
 from django_workflows.exceptions import UnknownWorkflow, WorkflowsError
@@ -20,12 +21,20 @@ def check(definition: Definition, problems: Problems) -> None:
     What could not be read is not looked at again: one mistake is told once.
     """
     _check_references(definition, problems)
+    _check_schema(definition, problems)
     for number, step in enumerate(definition.steps):
         if isinstance(step, ActionStep):
             _check_action(step, f"steps.{number}", problems)
         elif isinstance(step, ChildStep) and step.workflow != definition.name:
             _check_child(step, f"steps.{number}", problems)
     problems.raise_if_any()
+
+
+def _check_schema(definition: Definition, problems: Problems) -> None:
+    """Once, when it is saved: workers that read it again have no time for it."""
+    if definition.input_schema is not None:
+        for path, message in schemas.problems_with(definition.input_schema):
+            problems.add(f"inputSchema.{path}" if path else "inputSchema", message)
 
 
 # references between steps

@@ -8,7 +8,6 @@ from typing import Any
 
 from django_workflows import codec
 from django_workflows.authoring.triggers import TriggerDefinition, checked
-from django_workflows.definitions import schemas
 from django_workflows.definitions.fields import Fields, Problems, problem_with_duration
 from django_workflows.definitions.shapes import ActionStep, ChildStep, Definition, EventStep, SleepStep, Step
 from django_workflows.exceptions import InvalidDefinition, InvalidTrigger, PayloadError, PayloadTooLarge
@@ -80,16 +79,9 @@ def _read(fields: Fields) -> Definition:
         on_error=fields.one_of("onError", ON_ERROR) or "fail",
         retry=fields.retry("retry"),
         triggers=tuple(_triggers(fields, "events", "event") + _triggers(fields, "schedules", "schedule")),
-        input_schema=_schema(fields),
+        input_schema=fields.object("inputSchema"),
         output=fields.template("output"),
     )
-
-
-def _schema(fields: Fields) -> Mapping[str, Any] | None:
-    if (schema := fields.object("inputSchema")) is not None:
-        for path, message in schemas.problems_with(schema):
-            fields.wrong(f"inputSchema.{path}" if path else "inputSchema", message)
-    return schema
 
 
 def _triggers(fields: Fields, key: str, type: str) -> list[TriggerDefinition]:

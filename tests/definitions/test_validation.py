@@ -222,6 +222,17 @@ def test_a_name_that_is_code_is_refused() -> None:
         ({"properties": {"a": {"pattern": "(a+)+$"}}}, "inputSchema.properties.a.pattern"),
         ({"patternProperties": {"(a+)+$": {}}}, "inputSchema.patternProperties"),
         ({"items": [{"uniqueItems": True}]}, "inputSchema.items.0.uniqueItems"),
+        (
+            {"unevaluatedProperties": False, "allOf": [{"anyOf": [{"unevaluatedProperties": False}]}]},
+            "inputSchema.allOf.0.anyOf.0.unevaluatedProperties",
+        ),
+        (
+            {"unevaluatedItems": False, "if": {"not": {"unevaluatedItems": False}}},
+            "inputSchema.if.not.unevaluatedItems",
+        ),
+        ({"properties": {f"p{number}": True for number in range(500)}}, "inputSchema"),
+        ({"enum": list(range(3_001))}, "inputSchema"),
+        ({"const": [[number] for number in range(3_001)]}, "inputSchema"),
     ],
 )
 def test_a_schema_reaches_nowhere_and_costs_little(schema: Any, path: str) -> None:
