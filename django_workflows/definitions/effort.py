@@ -89,7 +89,7 @@ def _cost(name: str, value: Any, instance: Any) -> int:
     return 1 + size if name in _EACH_SCHEMA else 1 + size // 10
 
 
-Bounded = extend(
+Bounded = extend(  # type: ignore[no-untyped-call]  # jsonschema has no hints here
     Draft202012Validator,
     {name: _counted(name, keyword) for name, keyword in Draft202012Validator.VALIDATORS.items()},
 )
