@@ -7,18 +7,39 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import formats, timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.admin.base import EngineAdmin, PayloadAdmin
 from django_workflows.admin.rendering import badge, link_to
 from django_workflows.clock import DatabaseNow
+from django_workflows.inspection.attempts import Attempt, attempts_of
 from django_workflows.inspection.surroundings import gone_after
+from django_workflows.inspection.titles import error_type
 from django_workflows.models import Event, Execution, Signal, StepResult, Worker, WorkflowVersion
 
 
 @admin.display(description=_("execution"))
 def execution_link(row: Any) -> str:
     return link_to(Execution, row.execution_id, row.execution_id) if row.execution_id else "–"
+
+
+@admin.display(description=_("each attempt"))
+def attempts_list(step: StepResult) -> str:
+    """When each attempt began and ended, on which worker, and the type of its error."""
+    lines = [[_attempt_in_words(attempt)] for attempt in attempts_of([step]).get(step.id, [])]
+    return format_html_join(mark_safe("<br>"), "{}", lines) or "–"  # a constant
+
+
+def _attempt_in_words(attempt: Attempt) -> str:
+    began, ended = (
+        "?" if moment is None else formats.date_format(timezone.localtime(moment), "Y-m-d H:i:s.u")
+        for moment in (attempt.started_at, attempt.ended_at)
+    )
+    outcome = _("lost with its worker") if attempt.lost else error_type(attempt.error) if attempt.error else ""
+    return " ".join(filter(None, (f"{attempt.number}: {began} – {ended}", attempt.worker, str(outcome))))
 
 
 @admin.register(StepResult)
@@ -31,8 +52,11 @@ class StepResultAdmin(PayloadAdmin):
         "name",
         "kind",
         "status",
+        "former_status",
         "attempts",
+        attempts_list,
         "lost",
+        "worker",
         "deadline",
         "generation",
         "superseded",

@@ -128,8 +128,14 @@ RELEASE = """
 UPDATE django_workflows_execution SET
     status = 'pending', claim = claim + 1, claimed_by = NULL, wake_at = {now}, updated_at = {now},
     crashes = crashes + %s
-WHERE id IN (SELECT id FROM django_workflows_execution WHERE claimed_by {among} AND status = 'running' {these} {lock})
+WHERE id IN (
+    SELECT id FROM django_workflows_execution WHERE claimed_by = %s AND status = 'running' {these} {lock}
+)
+RETURNING id, crashes
 """
+
+# What a worker is called, if it has a row, and the time.
+WORKER = "SELECT (SELECT name FROM django_workflows_worker WHERE id = %s), {now}"
 
 # Locks without waiting, so one user's long transaction cannot let other leases expire; what was skipped is tried again
 # with the next round.

@@ -20,6 +20,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import clock
 from django_workflows.engine import claim_statements as statements
 from django_workflows.engine.dialects import Dialect, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine.telling import tell_of_lost
 
 PRIORITIES = range(9, -1, -1)
 ALONE_AFTER = 2  # crashes without progress after which an execution runs alone
@@ -236,12 +237,20 @@ def release_all(
     crashed: bool,
     these: Sequence[UUID] | None = None,
 ) -> int:
-    """Give back whatever these workers hold, or `these` of it; as a crash when they died with it."""
-    among, parameters = dialect.among(workers)
+    """Give back whatever these workers hold, or `these` of it; as a crash when they died with it, which the histories
+    tell. In a transaction.
+    """
     some, ids = _these(dialect, these)
-    text = statements.RELEASE.format(now=dialect.now(), among=among, these=some, lock=dialect.lock)
-    cursor.execute(text, [int(crashed), *parameters, *ids])
-    return int(cursor.rowcount)
+    text, count = statements.RELEASE.format(now=dialect.now(), these=some, lock=dialect.lock), 0
+    for worker in workers:
+        cursor.execute(text, [int(crashed), store(dialect, worker), *ids])
+        released = cursor.fetchall()
+        count += len(released)
+        if crashed and released:
+            cursor.execute(statements.WORKER.format(now=dialect.now()), [store(dialect, worker)])
+            name, now = cursor.fetchone()
+            tell_of_lost(cursor, dialect, released, name or "", clock.parse_sql_time(now))
+    return count
 
 
 def extend(

@@ -22,6 +22,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import clock
 from django_workflows.engine import statements
 from django_workflows.engine.dialects import Dialect, read_uuid
+from django_workflows.engine.telling import add_pause, tell_of_discarded
 from django_workflows.engine.writes import End, Ending, Receipt, Verdict, Write
 from django_workflows.models import FINISHED, Status
 
@@ -66,6 +67,9 @@ def store(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> t
     if stored:
         _mark_cancelled(stored, rows)
         _store_journal(cursor, dialect, stored, rows)
+        for write in stored:
+            if write.ending is not None and _pauses(write.ending, rows[write.execution_id]):
+                add_pause(write, write.ending.reason, now)
         _store_messages(cursor, dialect, stored, now)
         _store_executions(cursor, dialect, stored, rows, now)
         _notify_parents(cursor, dialect, stored)
@@ -138,6 +142,11 @@ def _mark_cancelled(writes: list[Write], rows: dict[UUID, Locked]) -> None:
             rows[id] = replace(rows[id], requested="cancel")
 
 
+def _pauses(ending: Ending, row: Locked) -> bool:
+    status = _STATUS_AFTER[ending.end]
+    return status is Status.PAUSED or (row.requested == "pause" and status in {Status.WAITING, Status.PENDING})
+
+
 def _store_journal(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked]) -> None:
     entries = []
     for write in writes:
@@ -163,6 +172,7 @@ def _store_messages(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]
     if renewed := [write.execution_id for write in writes if write.ending and write.ending.end is End.RENEW]:
         among, parameters = dialect.among(renewed)
         cursor.execute(statements.DISCARD_DELIVERIES.format(among=among, now=dialect.now()), parameters)
+        tell_of_discarded(cursor, dialect, cursor.fetchall(), now)
     if consumed := [id for write in writes for id in write.consumed]:
         among, parameters = dialect.among(consumed)
         cursor.execute(statements.CONSUME_SIGNALS.format(among=among, now=dialect.now()), parameters)
@@ -214,7 +224,7 @@ def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: da
         wake_at = ending.deadline or now
     elif ending.end is not End.PAUSE:
         wake_at = None
-    if row.requested == "pause" and status in {Status.WAITING, Status.PENDING}:
+    if _pauses(ending, row):
         status = Status.PAUSED
     if status == Status.PAUSED:
         wake_at = None

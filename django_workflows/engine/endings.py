@@ -18,6 +18,7 @@ from django_workflows.models import Event
 logger = logging.getLogger("django_workflows")
 
 MISMATCH = "code does not match the journal"
+OWN_ERROR = "error of the engine"
 
 
 def arguments_of(turn: Turn) -> tuple[list[Any], dict[str, Any]]:
@@ -124,6 +125,7 @@ def after_own_error(turn: Turn, error: BaseException) -> Ending | None:
         return None
     turn.unwinding = True
     logger.error("Execution %s (%s) met an error of the engine", turn.claimed.id, turn.claimed.workflow, exc_info=error)
+    turn.log("error", OWN_ERROR, {"error": codec.encode_exception(error)})
     later = turn.after(timedelta(seconds=conf.mismatch_delay()))
     return Ending(
         end=End.RELEASE, deadline=later, reason=f"Error of the engine: {type(error).__name__}: {error}"[:1000]

@@ -34,6 +34,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    worker: str = ""  # of the last attempt
 
     @property
     def is_final(self) -> bool:

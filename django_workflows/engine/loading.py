@@ -50,7 +50,8 @@ class Loaded(msgspec.Struct, kw_only=True):
 
 JOURNALS = """
 SELECT s.execution_id, s.id, s.key, s.seq, s.name, s.kind, s.status, s.output, s.error, s.attempts, s.lost,
-    s.deadline, s.match_keys, s.match_hash, s.child_id, s.created_at, s.started_at, s.completed_at
+    s.deadline, s.match_keys, s.match_hash, s.child_id, s.created_at, s.started_at, s.completed_at,
+    s.worker
 FROM django_workflows_stepresult s JOIN django_workflows_execution e
     ON e.id = s.execution_id AND e.generation = s.generation
 WHERE s.execution_id {among} AND s.superseded = 0 AND s.status <> 'forgotten'
@@ -59,7 +60,8 @@ WHERE s.execution_id {among} AND s.superseded = 0 AND s.status <> 'forgotten'
 # The same columns as those of a journal, so that one statement reads both: without a kind it is a message.
 MESSAGES = """
 SELECT execution_id, id, step_key, number, name, '', '', data, NULL, 0, 0,
-    NULL, '', '', event_id, created_at, NULL, NULL
+    NULL, '', '', event_id, created_at, NULL, NULL,
+    ''
 FROM django_workflows_signal WHERE execution_id {among} AND consumed_at IS NULL
 """
 
@@ -150,12 +152,13 @@ def read_entry(row: Sequence[Any]) -> Entry:
         created_at=created,
         started_at=read_time(row[15]),
         completed_at=read_time(row[16]),
+        worker=row[17],
     )
 
 
 def _read_message(row: Sequence[Any]) -> Unread:
     """A message among the rows of journals."""
-    _, id, step_key, number, name, _, _, data, *_, event_id, created_at, _, _ = row
+    _, id, step_key, number, name, _, _, data, *_, event_id, created_at, _, _, _ = row
     return _unread((id, number, name, data, event_id, step_key, created_at))
 
 

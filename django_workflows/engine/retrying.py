@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, OperationalError, transaction
 
 from django_workflows.engine import verb_statements
-from django_workflows.engine.dialects import read_uuid, read_uuid_or_none
+from django_workflows.engine.dialects import read_time, read_uuid, read_uuid_or_none
 from django_workflows.engine.faults import sqlstate_of
 from django_workflows.engine.positions import last_beside, superseded_by
 from django_workflows.engine.stopping import change
+from django_workflows.engine.telling import tell_of_failure
 from django_workflows.engine.verb_rows import Change, Desk, Order, Postponed, Row, log, status_after
 from django_workflows.exceptions import KeyConflict, TransitionError
 from django_workflows.models import Status, StepKind, StepStatus, allowed_verbs
@@ -22,6 +23,9 @@ from django_workflows.models import Status, StepKind, StepStatus, allowed_verbs
 # How long a worker waits for a transaction that may be about to take the key, on databases that can wait.
 _PATIENCE = "100ms"
 LOCK_TIMEOUT = "55P03"
+
+# An execution's end is timed by the commit, its steps by their worker: the clocks of a cluster differ that much.
+_CLOCKS_DIFFER, _TICK = timedelta(seconds=1), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,11 @@ def retry(desk: Desk, row: Row, order: Order) -> list[Change]:
         allowed = set(allowed_verbs(row.status)) - {"retry"}
         raise TransitionError(order.verb, row.status, allowed, "it was rolled back; start it again")
     _check_key(desk, row)
+    _tell_of_failure(desk, row)
     _start_again(desk, row, order)
     desk.execute(verb_statements.OPEN_EVENT_WAITS, row.id)
-    log(desk, order, [(row, Status.PENDING)])
+    former = {row.id: row.deadline} if row.deadline is not None else {}
+    log(desk, order, [(row, Status.PENDING)], claim={row.id: row.claim + 1}, former_deadline=former)
     children = _make_room(desk, row, order)
     mine = change(row, order, Status.PENDING, woken=(row.id,), queues=(row.queue,))
     return [mine, *children]
@@ -74,6 +80,17 @@ def _check_key(desk: Desk, row: Row) -> None:
         return
     if found := desk.fetch(verb_statements.HOLDER, row.workflow, row.key, row.id):
         raise KeyConflict(row.workflow, row.key, read_uuid(found[0][0]))
+
+
+def _tell_of_failure(desk: Desk, row: Row) -> None:
+    """The failure from which it begins again stays in the history, after what its last turn recorded."""
+    assert row.completed_at is not None  # it has failed
+    limit = row.completed_at + _CLOCKS_DIFFER
+    found = desk.fetch(verb_statements.LAST_RECORDED, row.id, limit, row.id, limit)
+    last = read_time(found[0][0])
+    at = max(moment for moment in (row.completed_at, last) if moment is not None)
+    own = {"claim": row.claim, "reason": row.reason, "error": row.error, "at": at + _TICK}
+    tell_of_failure(desk.cursor, desk.dialect, row.id, **own)
 
 
 def _start_again(desk: Desk, row: Row, order: Order) -> None:

@@ -67,6 +67,7 @@ STEP_COLUMNS = columns(
     match_hash="text",
     child_id="uuid",
     claim="int",
+    worker="text",
     created_at="timestamptz",
     started_at="timestamptz",
     completed_at="timestamptz",
@@ -78,7 +79,7 @@ ON_STEP_CONFLICT = """
 ON CONFLICT (id) DO UPDATE SET
     seq = excluded.seq, status = excluded.status, output = excluded.output, error = excluded.error,
     attempts = excluded.attempts, lost = excluded.lost, deadline = excluded.deadline, claim = excluded.claim,
-    started_at = excluded.started_at, completed_at = excluded.completed_at
+    worker = excluded.worker, started_at = excluded.started_at, completed_at = excluded.completed_at
 WHERE excluded.completed_at IS NOT NULL OR django_workflows_stepresult.completed_at IS NULL
 """
 
@@ -113,13 +114,16 @@ def step_row(write: Write, entry: Entry) -> tuple[Any, ...]:
         entry.match_hash,
         entry.child_id,
         write.claim,
+        entry.worker,
         entry.created_at,
         entry.started_at,
         entry.completed_at,
     )
 
 
-FORGET_STEPS = "UPDATE django_workflows_stepresult SET status = 'forgotten' WHERE id {among}"
+FORGET_STEPS = """
+UPDATE django_workflows_stepresult SET former_status = status, status = 'forgotten' WHERE id {among}
+"""
 
 CONSUME_SIGNALS = "UPDATE django_workflows_signal SET consumed_at = {now} WHERE id {among}"
 
@@ -127,6 +131,7 @@ CONSUME_SIGNALS = "UPDATE django_workflows_signal SET consumed_at = {now} WHERE 
 DISCARD_DELIVERIES = """
 UPDATE django_workflows_signal SET consumed_at = {now}
 WHERE execution_id {among} AND consumed_at IS NULL AND step_key > ''
+RETURNING execution_id, id, name, step_key
 """
 
 CHILD_COLUMNS = columns(

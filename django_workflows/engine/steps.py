@@ -16,6 +16,7 @@ from django_workflows.codec.redaction import redact_positional
 from django_workflows.engine.effects import Barrier, Deliver, Invoke, Outcome, Stop, TimerWait
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.turn import Turn
+from django_workflows.engine.whereabouts import worker_name
 from django_workflows.exceptions import StepFailed
 
 Procedure = Generator[Any, Any, Any]
@@ -33,6 +34,8 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
             yield TimerWait(key, entry.deadline)
         yield Barrier(but_certain=not command.step.options.atomic)
         lost = turn.lost_attempts(scope, entry)
+        if lost:
+            _tell_of_the_lost(turn, entry, lost)
         entry = _next_attempt(turn, entry, lost)
         if lost:
             turn.record(msgspec.structs.replace(entry, status="running"))  # should it die again, its row will tell
@@ -78,10 +81,26 @@ def _input_of(turn: Turn, command: commands.DoStep) -> str | None:
     return str(turn.without_secrets(text))
 
 
+def _tell_of_the_lost(turn: Turn, entry: Entry, lost: int) -> None:
+    """The row keeps the times of the last attempt only. Of a body that left no row nobody knows when it began."""
+    known = {"started_at": entry.started_at, "worker": entry.worker} if entry.status == "running" else {}
+    for attempt in range(_made(entry) + 1, _made(entry) + lost + 1):
+        turn.log("error", entry.name, {"step": entry.key, "row": entry.id, "attempt": attempt, "lost": True, **known})
+
+
+def _made(entry: Entry) -> int:
+    """Attempts whose end is known."""
+    return entry.attempts - (1 if entry.status == "running" else 0)
+
+
 def _next_attempt(turn: Turn, entry: Entry, lost: int) -> Entry:
-    made = entry.attempts - (1 if entry.status == "running" else 0)
     return msgspec.structs.replace(
-        entry, attempts=made + lost + 1, lost=entry.lost + lost, started_at=turn.now(), deadline=None
+        entry,
+        attempts=_made(entry) + lost + 1,
+        lost=entry.lost + lost,
+        started_at=turn.now(),
+        worker=worker_name(),
+        deadline=None,
     )
 
 
@@ -111,7 +130,14 @@ def _after_failure(turn: Turn, command: commands.DoStep, entry: Entry, outcome: 
     """Record a failed attempt: with the time of the next one, or as the step's outcome."""
     assert outcome.error is not None
     error = turn.without_secrets(codec.encode_exception(outcome.error))
-    happened = {"step": entry.key, "attempt": entry.attempts, "error": error}
+    happened = {
+        "step": entry.key,
+        "row": entry.id,
+        "attempt": entry.attempts,
+        "started_at": entry.started_at,
+        "worker": entry.worker,
+        "error": error,
+    }
     delay, broken = _delay(turn, command, entry, outcome.error)
     if broken is not None:
         error = codec.encode_exception(broken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from django_workflows.engine.committing import Locked
 from django_workflows.engine.database import FEW_TRIES, single, transact
 from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_about_values, may_be_one_row
+from django_workflows.engine.telling import tell_of_pauses
 from django_workflows.engine.writes import Receipt, Verdict, Write
 from django_workflows.models import Status
 
@@ -74,7 +76,18 @@ def _store_compactly(alias: str, dialect: Dialect, writes: Sequence[Write], sync
     if now is not None:
         sync(now, moment)
     gone = _absent(alias, dialect, writes, rows) if len(rows) < len(writes) else set()
-    return [committing.judge(write, rows, gone) for write in writes]
+    receipts = [committing.judge(write, rows, gone) for write in writes]
+    if any(receipt.requested == "pause" for receipt in receipts):
+        _tell_of_pauses(alias, dialect, writes, receipts)
+    return receipts
+
+
+def _tell_of_pauses(alias: str, dialect: Dialect, writes: Sequence[Write], receipts: Sequence[Receipt]) -> None:
+    """Apart from the statement that has paused them, which is short for the sake of all others."""
+    pairs = zip(writes, receipts, strict=True)
+    paused = [write for write, receipt in pairs if receipt.requested == "pause" and receipt.verdict is Verdict.STORED]
+    with contextlib.suppress(AmbiguousCommit, ConnectionLost):
+        transact(alias, lambda cursor: tell_of_pauses(cursor, dialect, paused))
 
 
 def _absent(alias: str, dialect: Dialect, writes: Sequence[Write], rows: dict[UUID, Locked]) -> set[UUID]:

@@ -22,6 +22,7 @@ from django_workflows.engine.ids import new_id
 from django_workflows.engine.journal import Entry, branch_prefix
 from django_workflows.engine.loading import Loaded, Unread
 from django_workflows.engine.outbox import Outbox
+from django_workflows.engine.telling import plain
 from django_workflows.engine.writes import End, Ending, Write
 from django_workflows.exceptions import LimitExceeded, Parked
 
@@ -216,6 +217,9 @@ class Turn(Outbox):
             if ending.end in {End.COMPLETE, End.RENEW}:
                 for entry in [entry for entry in self.journal if not entry.is_final]:
                     self.skip(entry)
+            if ending.end is End.RENEW:  # the new input takes the place of the old one
+                past = {"generation": self.claimed.generation, "input": plain(self.claimed.input)}
+                self.log("lifecycle", "continued as new", past)
             self._write.ending = ending
 
     # long bodies

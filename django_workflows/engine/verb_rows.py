@@ -47,6 +47,7 @@ class Row:
     wake_at: datetime | None
     created_at: datetime
     started_at: datetime | None
+    completed_at: datetime | None
     now: datetime
 
     @property
@@ -134,7 +135,7 @@ class Desk:
 
 def _row(row: Sequence[Any]) -> Row:
     id, workflow, status, requested, reason, queue, key, released, parent, generation, claim, error, *times = row
-    deadline, wake_at, created_at, started_at, now = (read_time(time) for time in times)
+    deadline, wake_at, created_at, started_at, completed_at, now = (read_time(time) for time in times)
     assert created_at is not None
     assert now is not None
     return Row(
@@ -154,6 +155,7 @@ def _row(row: Sequence[Any]) -> Row:
         wake_at,
         created_at,
         started_at,
+        completed_at,
         now,
     )
 
@@ -172,6 +174,8 @@ def log(desk: Desk, order: Order, pairs: Sequence[tuple[Row, str]], **more: Mapp
     for row, after in pairs:
         data = {"by": order.by, "reason": row.reason if order.reason is None else order.reason}
         data |= {"from": row.status, "to": after} | {name: of[row.id] for name, of in more.items() if row.id in of}
+        if row.reason and order.reason is not None and row.reason != order.reason:
+            data["former_reason"] = row.reason  # which this verb writes over
         event_id = uuid4() if lines else order.event_id
         lines.append((event_id, EventType.OPERATOR.value, order.verb, row.id, codec.encode(data)))
     if lines:

@@ -25,7 +25,7 @@ EXISTING = "SELECT id FROM django_workflows_execution WHERE id {among}"
 
 LOCK_ROWS = """
 SELECT id, workflow, status, requested, reason, queue, key, key_released, parent_id, generation, claim, error, deadline,
-    wake_at, created_at, started_at, {now}
+    wake_at, created_at, started_at, completed_at, {now}
 FROM django_workflows_execution WHERE id {among} ORDER BY id {lock}
 """
 
@@ -111,6 +111,14 @@ SELECT id FROM django_workflows_execution
 WHERE workflow = %s AND key = %s AND NOT key_released AND completed_at IS NULL AND id <> %s LIMIT 1
 """
 
+LAST_RECORDED = """
+SELECT max(moment) FROM (
+    SELECT max(completed_at) AS moment FROM django_workflows_stepresult WHERE execution_id = %s AND completed_at < %s
+    UNION ALL
+    SELECT max(created_at) FROM django_workflows_event WHERE execution_id = %s AND created_at < %s AND type = 'error'
+) AS recorded
+"""
+
 START_AGAIN = """
 UPDATE django_workflows_execution SET
     status = 'pending', requested = '', reason = COALESCE(%s, reason), claim = claim + 1, claimed_by = NULL,
@@ -130,7 +138,9 @@ SELECT id, key, seq, kind, status, child_id FROM django_workflows_stepresult
 WHERE execution_id = %s AND generation = %s AND superseded = 0 AND status <> 'forgotten'
 """
 
-SUPERSEDE = "UPDATE django_workflows_stepresult SET status = 'superseded', superseded = %s WHERE id {among}"
+SUPERSEDE = """
+UPDATE django_workflows_stepresult SET former_status = status, status = 'superseded', superseded = %s WHERE id {among}
+"""
 
 # A loop that starts over makes the rows of its first iterations again.
 SUPERSEDE_ITERATIONS = """

@@ -26,6 +26,7 @@ from django_workflows.engine.pump import Chore, Pump
 from django_workflows.engine.repertoire import diet_of
 from django_workflows.engine.shared import Identity, Slot
 from django_workflows.engine.turn import Turn
+from django_workflows.engine.whereabouts import worker_name
 from django_workflows.engine.writes import End, Ending
 from django_workflows.models import Worker
 
@@ -181,14 +182,13 @@ class WorkerProcess:
 
     def _create_row(self, alias: str, peek: Peek, values: dict[str, Any]) -> None:
         Worker.objects.using(alias).filter(seen_at__lt=peek.now - KEPT).delete()
-        hostname = socket.gethostname()
         served: dict[str, list[int]] = {}
         for name, version in self.pump.diet.served:
             served.setdefault(name, []).append(version)
         Worker.objects.using(alias).create(
             id=self.identity.id,
-            name=f"{hostname}:{os.getpid()}",
-            hostname=hostname,
+            name=worker_name(),
+            hostname=socket.gethostname(),
             pid=os.getpid(),
             queues=list(self.pump.diet.queues),
             workflows=served,

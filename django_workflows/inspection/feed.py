@@ -116,7 +116,7 @@ def feed(cursor: Cursor | None = None, wanted: Wanted | None = None) -> FeedPage
     items: list[FeedItem] = []
     marks, horizon, is_full = set(cursor.marks), cursor.horizon, False
     for position, item in found:
-        mark, is_settled = _mark(position), position.time <= settled
+        mark, is_settled = _mark(item), position.time <= settled
         if mark not in marks and (placed := _placed(item, places)) is not None and wanted.fits(placed):
             is_full = len(items) >= wanted.limit
             if is_full or (not is_settled and len(marks) >= UNSETTLED):
@@ -129,7 +129,7 @@ def feed(cursor: Cursor | None = None, wanted: Wanted | None = None) -> FeedPage
             marks.discard(mark)
     else:
         if not was_cut:  # a mark of a row that was deleted would stay for ever
-            marks &= {_mark(position) for position, _ in found}
+            marks &= {_mark(item) for _, item in found}
     more = is_full or (was_cut and horizon > cursor.horizon)
     return FeedPage(items=items, cursor=Cursor(horizon=horizon, marks=frozenset(marks)), more=more)
 
@@ -153,8 +153,8 @@ def _settled_until() -> datetime:
     return settled
 
 
-def _mark(position: Position) -> str:
-    digest = hashlib.blake2b(f"{position.rank}{position.id.hex}".encode(), digest_size=6).digest()
+def _mark(item: FeedItem) -> str:
+    digest = hashlib.blake2b(item.id.encode(), digest_size=6).digest()
     return urlsafe_b64encode(digest).decode()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from django_workflows import conf
 from django_workflows.inspection import titles
 from django_workflows.inspection.instants import Instant
 from django_workflows.inspection.timeline import Position
-from django_workflows.models import Event, EventType, Execution, Signal, StepKind, StepResult
+from django_workflows.models import FINISHED, Event, EventType, Execution, Signal, StepKind, StepResult
 
 SCANNED = 500  # rows that one look reads of each source
 WAITS = (StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.TOKEN, StepKind.CHILD)
@@ -81,11 +81,17 @@ def _beginnings(horizon: Position) -> Iterator[Found]:
 
 
 def _ends(horizon: Position) -> Iterator[Found]:
-    rows = Execution.objects.values_list("id", "completed_at", "status", "reason", "error")
-    for id, time, status, reason, error in _after(rows, "completed_at", 9, horizon):
+    rows = Execution.objects.values_list("id", "completed_at", "status", "reason", "error", "claim")
+    for id, time, status, reason, error, claim in _after(rows, "completed_at", 9, horizon):
         data = {name: value for name, value in (("reason", reason), ("error", error)) if value}
         title = titles.of_lifecycle(status)
-        yield _item(Position(time, 9, id), "lifecycle", status, title, execution=id, data=data)
+        yield _as_end(_item(Position(time, 9, id), "lifecycle", status, title, execution=id, data=data), claim)
+
+
+def _as_end(found: Found, claim: int) -> Found:
+    """With an id that is the same after a retry, when the log tells of this end and the row of another, or of none."""
+    position, item = found
+    return position, replace(item, id=f"9-{item.execution}-{claim}")
 
 
 def _logged(horizon: Position) -> Iterator[Found]:
@@ -101,7 +107,11 @@ def _logged(horizon: Position) -> Iterator[Found]:
         data = event.data if isinstance(event.data, dict) else {"data": event.data} if event.data is not None else {}
         title, step = titles.of_event(event.type, event.name, data), data.get("step")
         step_key = step if isinstance(step, str) else ""
-        yield _item(position, event.type, event.name, title, execution=event.execution_id, data=data, step_key=step_key)
+        found = _item(
+            position, event.type, event.name, title, execution=event.execution_id, data=data, step_key=step_key
+        )
+        is_end = event.type == EventType.LIFECYCLE and event.name in FINISHED and event.execution_id and "claim" in data
+        yield _as_end(found, data["claim"]) if is_end else found
 
 
 def _messages(horizon: Position) -> Iterator[Found]:
@@ -135,6 +145,7 @@ def _outcomes(horizon: Position) -> Iterator[Found]:
     step: Any
     for step in _after(_steps(), "completed_at", 5, horizon):
         data = {"kind": step.kind, "status": step.status, "attempts": step.attempts, "error": step.error}
+        data |= {"started_at": _time_text(step.started_at), "worker": step.worker or None}
         title = titles.of_outcome(step, answered=step.answered)
         yield _of_step(Position(step.completed_at, 5, step.id), step, title, data)
 
@@ -142,3 +153,7 @@ def _outcomes(horizon: Position) -> Iterator[Found]:
 def _of_step(position: Position, step: StepResult, title: str, data: Mapping[str, Any]) -> Found:
     told = {name: value for name, value in data.items() if value is not None}
     return _item(position, "step", step.name, title, execution=step.execution_id, step_key=step.key, data=told)
+
+
+def _time_text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -8,7 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django_workflows import conf
-from django_workflows.models import Execution, StepResult
+from django_workflows.inspection.attempts import Attempt, attempts_of
+from django_workflows.models import Execution, StepResult, StepStatus
 
 MOST = 2_000
 WHOLE = "execution"
@@ -38,7 +39,9 @@ def spans(execution: Execution, *, limit: int = MOST) -> tuple[Sequence[Span], b
         .order_by("generation", "seq", "created_at")
     )
     steps = list(rows[: limit + 1])
-    return [*_whole(execution), *(_of(step) for step in steps[:limit])], len(steps) <= limit
+    tried = attempts_of([step for step in steps[:limit] if step.attempts > 1])
+    bars = [bar for step in steps[:limit] for bar in (_of(step), *_attempts(step, tried.get(step.id, [])))]
+    return [*_whole(execution), *bars], len(steps) <= limit
 
 
 def _whole(execution: Execution) -> Iterator[Span]:
@@ -53,6 +56,23 @@ def _whole(execution: Execution) -> Iterator[Span]:
     )
 
 
+def _attempts(step: StepResult, attempts: Sequence[Attempt]) -> Iterator[Span]:
+    """Where there was more than one, each is a bar in the step's own, from its beginning to its end."""
+    for attempt in attempts:
+        if attempt.started_at is not None:
+            failed = StepStatus.FAILED if attempt.error is not None else step.outcome
+            yield Span(
+                id=f"{step.id}:{attempt.number}",
+                parent=str(step.id),
+                name=step.name or step.kind,
+                kind="attempt",
+                status="lost" if attempt.lost else failed,
+                start=attempt.started_at,
+                end=attempt.ended_at,
+                attempts=attempt.number,
+            )
+
+
 def _of(step: StepResult) -> Span:
     return Span(
         id=str(step.id),
@@ -60,7 +80,7 @@ def _of(step: StepResult) -> Span:
         name=step.name or step.kind,
         kind=step.kind,
         status=step.status,
-        start=step.started_at or step.created_at,
+        start=step.created_at if step.attempts > 1 else step.started_at or step.created_at,
         end=step.completed_at,
         attempts=step.attempts,
         child=step.child_id,

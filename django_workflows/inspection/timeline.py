@@ -250,9 +250,12 @@ def _outcomes(id: UUID, page: Page) -> Iterator[Found]:
         data = {
             "kind": step.kind,
             "status": step.status,
+            "former_status": step.former_status or None,
             "attempts": step.attempts,
             "lost": step.lost or None,
-            "error": step.error if step.status != StepStatus.SUCCEEDED else None,
+            "started_at": _text(step.started_at),
+            "worker": step.worker or None,
+            "error": step.error if step.outcome != StepStatus.SUCCEEDED else None,
             "child": _text(step.child_id),
         }
         title = titles.of_outcome(step, answered=step.answered)

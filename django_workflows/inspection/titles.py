@@ -9,7 +9,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from django_workflows.models import EventType, StepKind, StepResult, StepStatus
+from django_workflows.models import RETIRED_STEPS, EventType, StepKind, StepResult, StepStatus
 
 
 def of_lifecycle(name: str) -> str:
@@ -22,6 +22,8 @@ def of_lifecycle(name: str) -> str:
         "cancelled": _("Cancelled"),
         "paused": _("Paused"),
         "resumed": _("Resumed"),
+        "lost": _("Its worker died with it"),
+        "continued as new": _("Continued as new"),
     }
     return known.get(name) or capfirst(name.replace("_", " "))
 
@@ -36,11 +38,15 @@ def of_event(type: str, name: str, data: Mapping[str, Any]) -> str:
         return _("%(verb)s, by %(who)s") % {"verb": verb, "who": by} if by else verb
     if type == EventType.LIFECYCLE:
         return of_lifecycle(name)
+    if type == EventType.EVENT and data.get("discarded"):
+        return _("Event %(name)s was given up: nobody had asked for it before the next generation") % {"name": name}
     return of_message(name, delivered=True) if type == EventType.EVENT else capfirst(name)
 
 
 def _of_error(name: str, data: Mapping[str, Any]) -> str:
     values = {"name": capfirst(name), "number": data.get("attempt"), "error": error_type(data.get("error"))}
+    if data.get("lost"):
+        return _("Step %(step)s: attempt %(number)s was lost with its worker") % (values | {"step": name})
     if "attempt" in data:
         return _("Step %(step)s: attempt %(number)s failed: %(error)s") % (values | {"step": name})
     if "requested" in data:
@@ -74,8 +80,17 @@ def of_outcome(step: StepResult, *, answered: bool) -> str:
     return title
 
 
+def _has_failed(step: StepResult) -> bool:
+    """Also before it was put aside; rows of earlier versions do not say what they had come to."""
+    if step.status in RETIRED_STEPS and not step.former_status:
+        return step.error is not None
+    return step.outcome == StepStatus.FAILED
+
+
 def _outcome(step: StepResult, *, answered: bool) -> str:
-    failed = step.status == StepStatus.FAILED or (step.status == StepStatus.SUPERSEDED and step.error is not None)
+    failed = _has_failed(step)
+    if step.outcome == StepStatus.SKIPPED and step.error is None:
+        return _given_up(step)
     match step.kind:
         case StepKind.SLEEP:
             return _("Woke up: %(name)s") if step.name else _("Woke up")
@@ -93,9 +108,22 @@ def _outcome(step: StepResult, *, answered: bool) -> str:
             return _("Recorded %(name)s")
     if failed:
         return _after(step, _("Step %(name)s failed: %(error)s"))
-    if step.status == StepStatus.SKIPPED:
+    if step.outcome == StepStatus.SKIPPED:
         return _after(step, _("Step %(name)s failed and was skipped: %(error)s"))
     return _after(step, _("Step %(name)s succeeded"))
+
+
+def _given_up(step: StepResult) -> str:
+    """Closed without an outcome: it was open when the execution ended, or lost a race."""
+    texts = {
+        StepKind.STEP.value: _("Step %(name)s was given up"),
+        StepKind.SLEEP.value: _("Slept no longer: %(name)s") if step.name else _("Slept no longer"),
+        StepKind.SIGNAL.value: _("Waited no longer for the signal %(name)s"),
+        StepKind.EVENT.value: _("Waited no longer for the event %(name)s"),
+        StepKind.TOKEN.value: _("One-time link closed: %(name)s"),
+        StepKind.CHILD.value: _("Waited no longer for the child workflow %(name)s"),
+    }
+    return texts.get(step.kind, _("%(name)s was given up"))
 
 
 def _after(step: StepResult, text: str) -> str:

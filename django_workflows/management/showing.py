@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -115,7 +116,14 @@ def _print_signals(unread: list[Signal], out: Output) -> None:
 def _print_history(execution: Execution, out: Output) -> None:
     out.line()
     items = history(execution)
-    out.table(("TIME", "WHAT HAPPENED", "POSITION"), [(_time(i["time"]), i["title"], i["step_key"]) for i in items])
+    rows = [(_time(i["time"]), i["title"], i["step_key"], _took(i), i["data"].get("worker")) for i in items]
+    out.table(("TIME", "WHAT HAPPENED", "POSITION", "TOOK", "WORKER"), rows)
+
+
+def _took(item: Mapping[str, Any]) -> str:
+    """How long an attempt took, which the row of its step tells of the last one only."""
+    started = item["data"].get("started_at")
+    return format_duration(item["time"] - datetime.fromisoformat(started)) if isinstance(started, str) else ""
 
 
 def _payload(value: Any) -> str:

@@ -63,6 +63,15 @@ class StepResult(models.Model):
     superseded = models.IntegerField(
         _("superseded by"), default=0, help_text=_("The claim whose retry replaced this row; 0 while it counts.")
     )
+    former_status = models.CharField(
+        _("status before"),
+        max_length=20,
+        choices=StepStatus,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("What it had come to before it was superseded or forgotten."),
+    )
     seq = models.IntegerField(_("sequence"), help_text=_("Order in which outcomes were recorded."))
     name = models.CharField(_("name"), max_length=NAME_LENGTH, blank=True, default="")
     kind = models.CharField(_("kind"), max_length=20, choices=StepKind)
@@ -77,6 +86,9 @@ class StepResult(models.Model):
     match_hash = models.CharField(_("hash of their values"), max_length=64, blank=True, default="")
     child_id = models.UUIDField(_("child execution"), null=True, blank=True)
     claim = models.IntegerField(_("claim it was made under"), default=0)
+    worker = models.CharField(
+        _("worker"), max_length=200, blank=True, default="", db_default="", help_text=_("Of its last attempt.")
+    )
     created_at = models.DateTimeField(_("created at"))
     started_at = models.DateTimeField(_("started at"), null=True, blank=True)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
@@ -111,3 +123,8 @@ class StepResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} {self.name}"
+
+    @property
+    def outcome(self) -> str:
+        """What it came to, also when a retry or a loop has put it aside since."""
+        return self.former_status or self.status

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django_workflows.models import EventType, Workflow, WorkflowVersion
 from tests.admin.conftest import Login
 from tests.factories import (
+    ERROR,
     ago,
     make_event,
     make_execution,
@@ -69,6 +70,20 @@ def test_payloads_of_events_signals_and_steps_need_their_permission(operator: Cl
         assert "4711" in operator.get(change(model, row.pk)).content.decode()
         assert "4711" not in nobody.get(change(model, row.pk)).content.decode()
         assert operator.post(change(model, row.pk), {"name": "other"}).status_code == 403
+
+
+def test_the_page_of_a_step_tells_of_each_attempt_and_quotes_no_message(operator: Client, login: Login) -> None:
+    execution = make_execution()
+    row = make_step(execution, attempts=2, worker="web-2:5")
+    begun = {"started_at": ago(minutes=2).isoformat(), "worker": "web-1:4"}
+    failed = {"row": str(row.id), "step": row.key, "attempt": 1, "error": ERROR} | begun
+    make_log(execution, EventType.ERROR, "charge", failed)
+
+    for client in (operator, login()):
+        html = client.get(change("stepresult", row.pk)).content.decode()
+        assert "web-1:4 ProviderError" in html
+        assert "web-2:5" in html
+        assert "card 4711" not in html
 
 
 def test_an_event_that_was_published_belongs_to_no_execution(operator: Client) -> None:

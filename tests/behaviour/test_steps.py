@@ -17,6 +17,7 @@ from django_workflows import (
     step,
     workflow,
 )
+from django_workflows.inspection import timeline
 from django_workflows.models import Execution, StepResult
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
@@ -80,6 +81,7 @@ def test_a_worker_that_dies_between_effect_and_commit(workflows: Workflows, coun
     (row,) = workflows.journal(execution)
     assert (row.status, row.attempts) == ("succeeded", 2)
     assert StepResult.objects.get(execution=execution.id).lost == 1
+    assert "Step charge: attempt 1 was lost with its worker" in [item.title for item in timeline(execution.id)]
 
 
 def test_a_lost_attempt_uses_up_none_of_the_policy(workflows: Workflows, counter: Counter) -> None:

@@ -54,7 +54,14 @@ def test_steps_failures_and_the_end_stand_in_the_order_of_time() -> None:
     ]
     assert [item.time for item in items] == sorted(item.time for item in items)
     assert [item.step_key for item in items] == ["", "", "1", "1", "2", "2", "2", "2", ""]
-    assert items[-2].data == {"kind": "step", "status": "failed", "attempts": 2, "error": ERROR}
+    began = (at + timedelta(seconds=1)).isoformat()
+    assert items[-2].data == {
+        "kind": "step",
+        "status": "failed",
+        "attempts": 2,
+        "started_at": began,
+        "error": ERROR,
+    }
 
 
 def test_waits_are_told_with_what_came_of_them() -> None:

@@ -1,0 +1,94 @@
+"""Rows of the history for what an execution's own row keeps for a while only: its next change writes over it.
+
+| what happened | what takes its place |
+|---|---|
+| it was paused | the reason goes with the resume |
+| it failed | a retry clears error, reason and moment |
+| its worker died with it | progress clears the count of crashes |
+| an event was delivered, and nobody asked for it | the next generation counts positions anew |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.utils import CursorWrapper
+
+from django_workflows import clock, codec, conf
+from django_workflows.engine import statements
+from django_workflows.engine.dialects import Dialect, read_uuid
+from django_workflows.engine.ids import new_id
+from django_workflows.engine.writes import End, NewEvent, Write
+
+_TICK = timedelta(microseconds=1)
+
+
+def add_pause(write: Write, reason: str, now: datetime) -> None:
+    """A turn ends with its execution paused; told after whatever else the turn tells."""
+    told = [event.created_at for event in write.events if event.execution_id is not None]
+    done = [entry.completed_at for entry in write.entries.values() if entry.completed_at is not None]
+    event = NewEvent(
+        id=new_id(),
+        type="lifecycle",
+        name="paused",
+        execution_id=write.execution_id,
+        data=codec.encode({"reason": reason} if reason else {}),
+        created_at=max([now, *told, *done]) + _TICK,
+    )
+    write.events.append(event)
+
+
+def tell_of_pauses(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> None:
+    """The same, of turns that are stored already: an operator's pause met a turn that was about to suspend."""
+    parked = [write.execution_id for write in writes if write.ending is not None and write.ending.end is End.SUSPEND]
+    if parked:
+        cursor.execute(f"SELECT {dialect.now()}", [])
+        now = clock.parse_sql_time(cursor.fetchone()[0])
+        _insert(cursor, dialect, [_line("lifecycle", "paused", id, {}, now) for id in parked])
+
+
+def tell_of_discarded(cursor: CursorWrapper, dialect: Dialect, rows: Sequence[Sequence[Any]], now: datetime) -> None:
+    """Deliveries (execution, id, name, step) that were given up; they look as if they had been read."""
+    lines = []
+    for execution_id, id, name, step in rows:
+        data = {"step": step, "message": read_uuid(id), "discarded": True}
+        lines.append(_line("event", name, read_uuid(execution_id), data, now))
+    _insert(cursor, dialect, lines)
+
+
+def tell_of_lost(
+    cursor: CursorWrapper, dialect: Dialect, rows: Sequence[Sequence[Any]], worker: str, now: datetime
+) -> None:
+    """Executions (id, crashes) whose worker has died with them."""
+    data = {"worker": worker}
+    lines = [_line("lifecycle", "lost", read_uuid(id), data | {"crashes": crashes}, now) for id, crashes in rows]
+    _insert(cursor, dialect, lines)
+
+
+def tell_of_failure(
+    cursor: CursorWrapper, dialect: Dialect, id: UUID, *, claim: int, reason: str, error: str | None, at: datetime
+) -> None:
+    """How an execution ended that begins again; `claim` is that of its last turn, and names this end in the feed."""
+    data = {"claim": claim, "reason": reason, "error": plain(error)}
+    _insert(cursor, dialect, [_line("lifecycle", "failed", id, data, at)])
+
+
+def plain(text: str | None) -> Any:
+    """A stored value as it can be stored once more; what cannot be read is kept as the text it is."""
+    try:
+        return None if text is None else codec.decode(text)
+    except ValueError:
+        return text
+
+
+def _line(type: str, name: str, id: UUID, data: Any, at: datetime) -> tuple[Any, ...]:
+    text = codec.encode(data, max_bytes=4 * max(codec.MAX_BYTES, conf.max_payload_bytes()))
+    return (new_id(), type, name, id, text, None, at)
+
+
+def _insert(cursor: CursorWrapper, dialect: Dialect, lines: Sequence[tuple[Any, ...]]) -> None:
+    if lines:
+        statements.run(cursor, dialect, statements.INSERT_EVENTS, statements.EVENT_COLUMNS, lines)
