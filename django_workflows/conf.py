@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ class Setting:
 
 
 _number = (int, float)
+
+RELOADING = "DJANGO_WORKFLOWS_RELOADING"  # in the environment of the process that --autoreload starts again and again
 
 # Keys whose values people are not shown; a project adds its own: `"REDACT": [*SECRET_KEYS, "iban"]`.
 SECRET_KEYS = (
@@ -67,9 +70,13 @@ DEFAULTS: dict[str, Setting] = {
     "MAX_PAYLOAD_DEPTH": Setting(64, (int,), 1, "Deepest nesting of such a value."),
     "MAX_STEPS": Setting(10_000, (int,), 1, "Most journal rows of one execution and generation."),
     "MISMATCH_RELEASES": Setting(
-        3, (int,), 0, "Times an execution whose journal does not match the code is left to other workers first."
+        3,
+        (int,),
+        0,
+        "Times an execution whose journal does not match the code is left to other workers first; "
+        "once under --autoreload with DEBUG, unless set.",
     ),
-    "MISMATCH_DELAY": Setting(30.0, _number, 0, "Seconds between these."),
+    "MISMATCH_DELAY": Setting(30.0, _number, 0, "Seconds between these; 1 under --autoreload with DEBUG, unless set."),
     "EVENT_WINDOW": Setting(86_400.0, _number, 0, "Seconds during which an event id that was seen before is a no-op."),
     "WEBHOOK_SECRETS": Setting(
         {}, (dict,), None, "Secrets of webhooks by name; a list where a new one takes the place of an old one."
@@ -115,6 +122,11 @@ DEFAULTS: dict[str, Setting] = {
 def get(name: str) -> Any:
     """The value of a setting: the project's own or the default."""
     return getattr(settings, "WORKFLOWS", {}).get(name, DEFAULTS[name].default)
+
+
+def is_set(name: str) -> bool:
+    """Whether the project has given this setting a value."""
+    return name in getattr(settings, "WORKFLOWS", {})
 
 
 def database() -> str:
@@ -209,12 +221,17 @@ def event_window() -> float:
 
 def mismatch_releases() -> int:
     """Times an execution whose journal does not match the code is left to other workers before it is paused."""
-    return int(get("MISMATCH_RELEASES"))
+    return 1 if is_reloading() and not is_set("MISMATCH_RELEASES") else int(get("MISMATCH_RELEASES"))
 
 
 def mismatch_delay() -> float:
     """Seconds between two such releases."""
-    return float(get("MISMATCH_DELAY"))
+    return 1.0 if is_reloading() and not is_set("MISMATCH_DELAY") else float(get("MISMATCH_DELAY"))
+
+
+def is_reloading() -> bool:
+    """Whether this is `runworkflows --autoreload` of a project in DEBUG: nobody but its author has other code."""
+    return settings.DEBUG and RELOADING in os.environ
 
 
 def webhook_secrets(name: str) -> list[str]:

@@ -8,6 +8,7 @@
 | `matching` | one text and hash for equal values |
 | `hints` | type hints of functions, and who reads what back |
 | `faults` | why a value cannot be stored |
+| `places` | where in the code an exception came from |
 | `redaction` | values and texts without passwords, for those who read them |
 | `native` | msgspec, configured |
 """
@@ -17,6 +18,7 @@ from django_workflows.codec.errors import encode_exception
 from django_workflows.codec.hints import hint_of
 from django_workflows.codec.matching import canonical, match_hash
 from django_workflows.codec.payloads import MAX_BYTES, MAX_DEPTH, decode, encode, round_trip
+from django_workflows.codec.places import place_of
 from django_workflows.codec.redaction import redact, redact_text
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "encode_exception",
     "hint_of",
     "match_hash",
+    "place_of",
     "redact",
     "redact_text",
     "round_trip",

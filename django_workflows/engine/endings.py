@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django_workflows import codec, conf
-from django_workflows.engine import bodies, lifecycle
+from django_workflows.engine import bodies, lifecycle, reporting
 from django_workflows.engine.database import transact
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending
@@ -102,6 +102,7 @@ def _after_mismatch(turn: Turn) -> Ending:
     mismatch = turn.mismatch
     data = {"step": mismatch.key, "expected": mismatch.expected, "found": mismatch.found}
     turn.log("error", MISMATCH, data)
+    reporting.mismatched(turn, mismatch, max(conf.mismatch_releases() - releases, 0), conf.mismatch_delay())
     if releases < conf.mismatch_releases():
         later = turn.after(timedelta(seconds=conf.mismatch_delay()))
         return Ending(end=End.RELEASE, deadline=later, reason=str(mismatch))

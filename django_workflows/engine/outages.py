@@ -6,17 +6,29 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows.clock import monotonic
+from django_workflows.engine.database import transact
+from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 
 logger = logging.getLogger("django_workflows")
 
+# Refused by a server that only reads, and by a full disk, though it may change nothing: a look would be answered.
+WRITE_NOTHING = "UPDATE django_workflows_worker SET seen_at = seen_at WHERE id {among}"
+
 UNREACHABLE = (ConnectionLost, AmbiguousCommit, DatabaseError, InterfaceError)
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 WORTH_TELLING = 1.0
+
+
+def refuse_read_only(alias: str, worker: UUID) -> None:
+    """Raise the database's error while it can be read and not written: after a failover, or with a full disk."""
+    among, parameters = dialect_of(connections[alias]).among([worker])
+    transact(alias, lambda cursor: cursor.execute(WRITE_NOTHING.format(among=among), parameters))
 
 
 class Outage:
@@ -32,7 +44,10 @@ class Outage:
         self._failures = 0
 
     def wait_out(self, error: Exception, connect: Callable[[], None], give_up_at: Callable[[], float | None]) -> bool:
-        """Say so once, try to connect with growing pauses; False when it was time to give up."""
+        """Say so once, try to connect with growing pauses; False when it was time to give up.
+
+        `connect` raises while the database cannot do what is asked of it: to answer is not enough.
+        """
         began = monotonic()
         if not self._failures:
             logger.warning("The database cannot be used (%s). Waiting for it; nothing is lost.", str(error).strip())

@@ -23,7 +23,7 @@ from django_workflows.engine.harvest import Harvest
 from django_workflows.engine.intake import Intake
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.lookout import Lookout
-from django_workflows.engine.outages import UNREACHABLE, Outage
+from django_workflows.engine.outages import UNREACHABLE, Outage, refuse_read_only
 from django_workflows.engine.repertoire import Diet, Repertoire
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
@@ -141,6 +141,10 @@ class Pump:
         keep_plans(self.alias)
         moment = monotonic()
         self.clock = DatabaseClock(database_now(self.alias), moment, grain_of(connections[self.alias].vendor))
+
+    def _connect_to_write(self) -> None:
+        self._connect()
+        refuse_read_only(self.alias, self.worker)
 
     def _is_finished(self, until_idle: float | None) -> bool:
         if self._stop_by is not None:
@@ -303,7 +307,7 @@ class Pump:
 
     def _wait_out(self, error: Exception) -> None:
         """The database is away; afterwards go on with what was claimed just before and never reached a turn."""
-        if not self._outage.wait_out(error, self._connect, lambda: self._stop_by):
+        if not self._outage.wait_out(error, self._connect_to_write, lambda: self._stop_by):
             return
         self.lookout.look_now()
         self._idle_since = None  # what was seen may have been left undone

@@ -13,6 +13,7 @@ from django_workflows.authoring import commands
 from django_workflows.authoring.current import CurrentStep
 from django_workflows.authoring.retry import BrokenPredicate, Retry, default_retry
 from django_workflows.codec.redaction import redact_positional
+from django_workflows.engine import reporting
 from django_workflows.engine.effects import Barrier, Deliver, Invoke, Outcome, Stop, TimerWait
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.turn import Turn
@@ -46,6 +47,7 @@ def do_step(turn: Turn, scope: str, key: str, command: commands.DoStep, entry: E
         if outcome.error is None:
             turn.steps += 1
             entry = outcome.stored or turn.settle(entry, "succeeded", output=outcome.text, error=None, deadline=None)
+            reporting.step_succeeded(turn, entry)
             yield Deliver(entry.seq)
             return outcome.value
         if progress:
@@ -84,6 +86,7 @@ def _input_of(turn: Turn, command: commands.DoStep) -> str | None:
 def _tell_of_the_lost(turn: Turn, entry: Entry, lost: int) -> None:
     """The row keeps the times of the last attempt only. Of a body that left no row nobody knows when it began."""
     known = {"started_at": entry.started_at, "worker": entry.worker} if entry.status == "running" else {}
+    reporting.attempts_lost(turn, entry, lost)
     for attempt in range(_made(entry) + 1, _made(entry) + lost + 1):
         turn.log("error", entry.name, {"step": entry.key, "row": entry.id, "attempt": attempt, "lost": True, **known})
 
@@ -139,6 +142,7 @@ def _after_failure(turn: Turn, command: commands.DoStep, entry: Entry, outcome: 
         "error": error,
     }
     delay, broken = _delay(turn, command, entry, outcome.error)
+    reporting.attempt_failed(turn, entry, outcome.error, delay)
     if broken is not None:
         error = codec.encode_exception(broken)
     with turn.recording(entry.key):

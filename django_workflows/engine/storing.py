@@ -19,7 +19,7 @@ from django_workflows.engine.database import FEW_TRIES, single, transact
 from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_about_values, may_be_one_row
 from django_workflows.engine.telling import tell_of_pauses
-from django_workflows.engine.writes import Receipt, Verdict, Write
+from django_workflows.engine.writes import End, Receipt, Verdict, Write
 from django_workflows.models import Status
 
 READ_BACK_PAUSES = (0.01, 0.1, 0.3)
@@ -77,17 +77,18 @@ def _store_compactly(alias: str, dialect: Dialect, writes: Sequence[Write], sync
         sync(now, moment)
     gone = _absent(alias, dialect, writes, rows) if len(rows) < len(writes) else set()
     receipts = [committing.judge(write, rows, gone) for write in writes]
-    if any(receipt.requested == "pause" for receipt in receipts):
-        _tell_of_pauses(alias, dialect, writes, receipts)
+    if parked := [
+        write.execution_id for write, receipt in zip(writes, receipts, strict=True) if _parks(write, receipt)
+    ]:
+        # apart from the statement that has paused them, which is short for the sake of all others
+        with contextlib.suppress(AmbiguousCommit, ConnectionLost):
+            single(alias, lambda cursor: tell_of_pauses(cursor, dialect, parked))
     return receipts
 
 
-def _tell_of_pauses(alias: str, dialect: Dialect, writes: Sequence[Write], receipts: Sequence[Receipt]) -> None:
-    """Apart from the statement that has paused them, which is short for the sake of all others."""
-    pairs = zip(writes, receipts, strict=True)
-    paused = [write for write, receipt in pairs if receipt.requested == "pause" and receipt.verdict is Verdict.STORED]
-    with contextlib.suppress(AmbiguousCommit, ConnectionLost):
-        transact(alias, lambda cursor: tell_of_pauses(cursor, dialect, paused))
+def _parks(write: Write, receipt: Receipt) -> bool:
+    """Whether an operator's pause met a turn that was about to suspend."""
+    return receipt.requested == "pause" and write.ending is not None and write.ending.end is End.SUSPEND
 
 
 def _absent(alias: str, dialect: Dialect, writes: Sequence[Write], rows: dict[UUID, Locked]) -> set[UUID]:

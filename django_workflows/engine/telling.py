@@ -17,11 +17,11 @@ from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows import clock, codec, conf
-from django_workflows.engine import statements
+from django_workflows import codec, conf
+from django_workflows.engine import statements, verb_statements
 from django_workflows.engine.dialects import Dialect, read_uuid
 from django_workflows.engine.ids import new_id
-from django_workflows.engine.writes import End, NewEvent, Write
+from django_workflows.engine.writes import NewEvent, Write
 
 _TICK = timedelta(microseconds=1)
 
@@ -41,13 +41,10 @@ def add_pause(write: Write, reason: str, now: datetime) -> None:
     write.events.append(event)
 
 
-def tell_of_pauses(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> None:
-    """The same, of turns that are stored already: an operator's pause met a turn that was about to suspend."""
-    parked = [write.execution_id for write in writes if write.ending is not None and write.ending.end is End.SUSPEND]
-    if parked:
-        cursor.execute(f"SELECT {dialect.now()}", [])
-        now = clock.parse_sql_time(cursor.fetchone()[0])
-        _insert(cursor, dialect, [_line("lifecycle", "paused", id, {}, now) for id in parked])
+def tell_of_pauses(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID]) -> None:
+    """The same, of turns that are stored already; one statement."""
+    lines = [(new_id(), "lifecycle", "paused", id, "{}") for id in ids]
+    statements.run(cursor, dialect, verb_statements.LOG, verb_statements.LOG_COLUMNS, lines)
 
 
 def tell_of_discarded(cursor: CursorWrapper, dialect: Dialect, rows: Sequence[Sequence[Any]], now: datetime) -> None:

@@ -154,11 +154,12 @@ class WorkerProcess:
         claimed = turn.claimed
         if ending.end is End.COMPLETE:
             self.slot.add("completed")
+            logger.debug("completed  %s %s", claimed.workflow, claimed.id)
         elif ending.end is End.FAIL:
             self.slot.add("failed")
-            logger.info("failed     %s %s: %s", claimed.workflow, claimed.id, ending.reason)
+            logger.warning("failed     %s %s: %s", claimed.workflow, claimed.id, ending.reason)
         elif ending.end is End.PAUSE:
-            logger.info("paused     %s %s: %s", claimed.workflow, claimed.id, ending.reason)
+            logger.warning("paused     %s %s: %s", claimed.workflow, claimed.id, ending.reason)
         elif ending.end is End.SUSPEND:
             self.slot.add("parked")
         if lifecycle.has_listeners(ending):

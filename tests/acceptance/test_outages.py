@@ -246,6 +246,36 @@ def test_connections_cut_again_and_again_lose_nothing(runworkflows: Commands, le
     check_invariants(ledger)
 
 
+def only_read(reads: bool) -> None:
+    """Have the server refuse writes to this database, or take them again, in all sessions but ours."""
+    with connection.cursor() as cursor:
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {'on' if reads else 'off'}")
+    cut_connections()
+
+
+@on_postgres
+def test_a_database_that_only_reads_is_no_database_that_answers_again(
+    server: Server, runworkflows: Commands, reach: Reach, ledger: Ledger
+) -> None:
+    """After a failover: the worker says once that it cannot go on, and once that it can."""
+    command = runworkflows.up(LEASE=30)
+    execution = sample_line.start("line", gated=1)
+    eventually(partial(ledger.was_reached, "line-1"))
+    only_read(True)
+    ledger.open("line-1")
+    eventually(lambda: AWAY in command.text)
+    since = time.monotonic()
+    eventually(lambda: time.monotonic() > since + 4)
+    assert command.text.count(BACK) == 0
+    only_read(False)
+
+    assert reach(execution).result() == ["line-0", "line-1", "line-2"]
+    eventually(lambda: BACK in command.text, or_tell=lambda: command.text)
+    assert (command.text.count(AWAY), command.text.count(BACK)) == (1, 1)
+    assert [call.attempt for call in ledger.calls("line-1")] == [1]
+
+
 # SQLite's lock
 
 

@@ -18,11 +18,12 @@ def test_events_take_the_live_line_away(monkeypatch: pytest.MonkeyPatch) -> None
     logger = logging.getLogger("django_workflows")
     for name, value in {"handlers": [], "propagate": True, "level": logging.INFO}.items():
         monkeypatch.setattr(logger, name, value)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setattr(runworkflows, "PROGRESS_SECONDS", 0.0)
     stream = OutputWrapper(StringIO())
     progress = Progress(stream, live=True)
 
-    runworkflows._log_to(stream, logging.INFO, over=CLEAR)
+    runworkflows._log_to(stream, 1, over=CLEAR)
     progress.show(TOTALS)
     logger.info("failed     fulfil")
     progress.show(TOTALS)

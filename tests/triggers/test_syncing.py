@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS
 
-from django_workflows import Context, on, webhook
+from django_workflows import Context, conf, on, webhook
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition
@@ -140,7 +140,7 @@ def test_a_worker_that_reloads_writes_what_the_code_says(
     monkeypatch.setattr(preflight, "passes", note)  # it did not pass: nothing is started
     monkeypatch.setattr(runworkflows, "_log_to", lambda stream, level, over: None)
     if reloading:
-        monkeypatch.setenv(runworkflows.RELOAD_ENV, "1")
+        monkeypatch.setenv(conf.RELOADING, "1")
     with pytest.raises(CommandError, match="did not start"):
         call_command("runworkflows")
     assert asked == [only_missing, only_missing]

@@ -24,6 +24,7 @@ DRAIN_SECONDS = 5.0
 PROGRESS_SECONDS = 0.5
 CLEAR = "\r\033[K"  # to the beginning of a terminal's line, and what stands there is gone
 
+LOGGER = logging.getLogger("django_workflows")
 LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
@@ -41,15 +42,15 @@ class Command(BaseCommand):
         add("--autoreload", action="store_true", help="Start again when code changes.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["autoreload"] and os.environ.get(RELOAD_ENV) is None:
-            raise SystemExit(run_reloading(RELOAD_ENV))
+        if options["autoreload"] and os.environ.get(conf.RELOADING) is None:
+            raise SystemExit(run_reloading(conf.RELOADING))
         reloader = Reloader() if options["autoreload"] else None
-        is_live = options["drain"] and sys.stdout.isatty()
-        _log_to(self.stdout, LEVELS[options["verbosity"]], over=CLEAR if is_live else "")
+        is_live = options["drain"] and sys.stdout.isatty() and not LOGGER.hasHandlers()
+        _log_to(self.stdout, options["verbosity"], over=CLEAR if is_live else "")
         worker_options = _worker_options(options)
         processes = options["processes"] or conf.processes()
         self._refuse_too_many(processes)
-        if not preflight.passes(conf.database(), only_missing=RELOAD_ENV not in os.environ):
+        if not preflight.passes(conf.database(), only_missing=conf.RELOADING not in os.environ):
             raise CommandError("runworkflows did not start; see above.")
         if options["verbosity"]:
             self._print_banner(worker_options, processes)
@@ -83,9 +84,6 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-RELOAD_ENV = "DJANGO_WORKFLOWS_RELOADING"
-
-
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise ValueError(text)
@@ -105,15 +103,18 @@ def _worker_options(options: dict[str, Any]) -> WorkerOptions:
     )
 
 
-def _log_to(stream: Any, level: int, *, over: str = "") -> None:
-    """One line per notable event, unless the project logs `django_workflows` itself; `over` takes a live line away."""
-    logger = logging.getLogger("django_workflows")
-    if not logger.handlers:
+def _log_to(stream: Any, verbosity: int, *, over: str = "") -> None:
+    """One line per notable event, unless the project's own handlers get them; `over` takes a live line away.
+
+    A level that the project has set for this logger holds as long as nobody asks for more or less.
+    """
+    if not LOGGER.hasHandlers():
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter(f"{over}%(asctime)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
-        logger.propagate = False
-    logger.setLevel(level)
+        LOGGER.addHandler(handler)
+        LOGGER.propagate = False
+    if LOGGER.level == logging.NOTSET or verbosity != 1:
+        LOGGER.setLevel(LEVELS[verbosity])
 
 
 def _tick(progress: Progress, reloader: Reloader | None, totals: dict[str, float]) -> None:
