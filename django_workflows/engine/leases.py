@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import claiming
-from django_workflows.engine.database import FEW_TRIES, single
+from django_workflows.engine.database import FEW_TRIES, single, transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import may_be_one_row
 from django_workflows.engine.isolating import by_halves
@@ -24,7 +25,7 @@ def release_all(alias: str, workers: Sequence[UUID], *, crashed: bool) -> tuple[
     def release(cursor: CursorWrapper, these: Sequence[UUID] | None) -> int:
         return claiming.release_all(cursor, dialect, workers, crashed=crashed, these=these)
 
-    return _for_all(alias, workers, release)
+    return _for_all(alias, workers, release, transact)  # the histories tell of what is released, or it is not
 
 
 def extend(alias: str, workers: Sequence[UUID], lease: float) -> set[UUID]:
@@ -35,12 +36,13 @@ def extend(alias: str, workers: Sequence[UUID], lease: float) -> set[UUID]:
         claiming.extend(cursor, dialect, workers, lease, these=these)
         return 0
 
-    return _for_all(alias, workers, put_off)[1]
+    return _for_all(alias, workers, put_off, single)[1]
 
 
-def _for_all(alias: str, workers: Sequence[UUID], work: Work) -> tuple[int, set[UUID]]:
+def _for_all(alias: str, workers: Sequence[UUID], work: Work, run: Any) -> tuple[int, set[UUID]]:
+    """`run` is `single` for work that is one statement, `transact` for more."""
     try:
-        return single(alias, lambda cursor: work(cursor, None), tries=FEW_TRIES), set()
+        return run(alias, lambda cursor: work(cursor, None), tries=FEW_TRIES), set()
     except DatabaseError as error:
         if not may_be_one_row(error):
             raise

@@ -15,7 +15,7 @@ from django_workflows.engine.dialects import read_time, read_uuid, read_uuid_or_
 from django_workflows.engine.faults import sqlstate_of
 from django_workflows.engine.positions import last_beside, superseded_by
 from django_workflows.engine.stopping import change
-from django_workflows.engine.telling import tell_of_failure
+from django_workflows.engine.telling import Failure, tell_of_failure
 from django_workflows.engine.verb_rows import Change, Desk, Order, Postponed, Row, log, status_after
 from django_workflows.exceptions import KeyConflict, TransitionError
 from django_workflows.models import Status, StepKind, StepStatus, allowed_verbs
@@ -89,8 +89,8 @@ def _tell_of_failure(desk: Desk, row: Row) -> None:
     found = desk.fetch(verb_statements.LAST_RECORDED, row.id, limit, row.id, limit)
     last = read_time(found[0][0])
     at = max(moment for moment in (row.completed_at, last) if moment is not None)
-    own = {"claim": row.claim, "reason": row.reason, "error": row.error, "at": at + _TICK}
-    tell_of_failure(desk.cursor, desk.dialect, row.id, **own)
+    end = Failure(claim=row.claim, reason=row.reason, error=row.error, at=at + _TICK)
+    tell_of_failure(desk.cursor, desk.dialect, row.id, end)
 
 
 def _start_again(desk: Desk, row: Row, order: Order) -> None:

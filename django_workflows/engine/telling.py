@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -65,12 +66,20 @@ def tell_of_lost(
     _insert(cursor, dialect, lines)
 
 
-def tell_of_failure(
-    cursor: CursorWrapper, dialect: Dialect, id: UUID, *, claim: int, reason: str, error: str | None, at: datetime
-) -> None:
-    """How an execution ended that begins again; `claim` is that of its last turn, and names this end in the feed."""
-    data = {"claim": claim, "reason": reason, "error": plain(error)}
-    _insert(cursor, dialect, [_line("lifecycle", "failed", id, data, at)])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """How an execution ended; `claim` is that of its last turn, and names this end in the feed."""
+
+    claim: int
+    reason: str
+    error: str | None
+    at: datetime
+
+
+def tell_of_failure(cursor: CursorWrapper, dialect: Dialect, id: UUID, end: Failure) -> None:
+    """An execution that has failed begins again."""
+    data = {"claim": end.claim, "reason": end.reason, "error": plain(end.error)}
+    _insert(cursor, dialect, [_line("lifecycle", "failed", id, data, end.at)])
 
 
 def plain(text: str | None) -> Any:

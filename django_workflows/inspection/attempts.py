@@ -6,7 +6,7 @@ The row of a step tells of its last attempt; those before stand in the log, by t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,12 +42,13 @@ def attempts_of(steps: Sequence[StepResult], *, limit: int = MOST) -> dict[UUID,
     return {id: [*logged[id].values(), *_last(step, logged[id])] for id, step in tried.items()}
 
 
-def _logged(executions: set[UUID], rows: Any, limit: int) -> defaultdict[UUID, dict[int, Attempt]]:
+def _logged(executions: set[UUID], rows: Collection[UUID], limit: int) -> defaultdict[UUID, dict[int, Attempt]]:
     found: defaultdict[UUID, dict[int, Attempt]] = defaultdict(dict)
     events = Event.objects.using(conf.database()).filter(execution_id__in=executions, type=EventType.ERROR)
     for event in events.order_by("created_at", "id")[:limit]:
         data = event.data if isinstance(event.data, dict) else {}
-        if (id := _row_of(data)) in rows and isinstance(number := data.get("attempt"), int):
+        id, number = _row_of(data), data.get("attempt")
+        if id is not None and id in rows and isinstance(number, int):
             found[id][number] = _read(number, event.created_at, data)
     return found
 

@@ -195,7 +195,8 @@ def test_a_step_of_an_earlier_iteration_that_failed_is_told_as_failed(workflows:
             except StepFailed:
                 return Continue(state + 1)
 
-        return await ctx.loop(attempt, 0)
+        paid: str = await ctx.loop(attempt, 0)
+        return paid
 
     handle = pay.start()
     workflows.run_until_idle()

@@ -199,7 +199,7 @@ def test_a_verb_that_is_typed_is_carried_out_by_a_worker(heading: str, before: s
     assert (reload(execution).status, reload(execution).requested) == (after, "")
     assert reload(other).status == before
     assert ask("Is it done yet?") == []
-    assert Event.objects.get(execution=execution).name == heading.lower()
+    assert Event.objects.get(execution=execution, type="operator").name == heading.lower()
 
 
 def test_a_typed_pause_is_left_to_the_holder_of_a_running_execution() -> None:
