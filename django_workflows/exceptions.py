@@ -35,6 +35,7 @@ ControlFlow (BaseException)    how the engine unwinds a workflow function; never
 ├── Parked                     the execution waits, pauses or moves on elsewhere
 ├── Abandoned                  the claim was lost: whatever happens now is ignored
 ├── NonDeterminism             the code no longer matches the journal
+│   └── TypesChanged           nor the types of what is stored
 └── Ended                      `ctx.cancel()`, `ctx.pause()`, `ctx.continue_as_new()`
 """
 
@@ -254,6 +255,20 @@ class NonDeterminism(ControlFlow):
         super().__init__(
             f"The code no longer matches the journal at position {key}: the journal has {expected}, the code asks for "
             f"{found}. Restore the old code or give the workflow a new version; then resume the execution."
+        )
+
+
+class TypesChanged(NonDeterminism):
+    """What is stored, of `what`, does not fit the arguments or the type that the code declares now."""
+
+    def __init__(self, key: str, what: str, problem: str) -> None:
+        self.key, self.expected, self.found = key, what, problem
+        place = f" at position {key}" if key else ""
+        ControlFlow.__init__(
+            self,
+            f"The code no longer fits {what}{place}: {problem} Restore the old code, let the new one take what is "
+            "stored (defaults for new arguments, the old names and types), or give the workflow a new version; then "
+            "resume the execution.",
         )
 
 

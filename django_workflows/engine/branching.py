@@ -88,7 +88,7 @@ def loop(turn: Turn, scope: str, key: str, command: commands.Loop, entry: Entry 
         entry = turn.record(turn.new_entry(key, command.kind, command.name, "running", output=text, attempts=1))
     while True:
         prefix = iteration_prefix(key, entry.attempts)
-        state = turn.read(entry.output, _state_hint(command))
+        state = turn.read(entry.output, _state_hint(command), key)
         decision = yield Iterate(prefix, command.body, (state,))
         turn.journal.check_nothing_left(prefix)
         entry = _after_iteration(turn, entry, prefix, decision, command)

@@ -147,7 +147,7 @@ def _error_of(outcome: ChildOutcome) -> dict[str, Any]:
 def result_of(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> Any:
     """The output of a finished child, or the error that its parent sees."""
     if entry.status == "succeeded":
-        return turn.read(entry.output, codec.hint_of(definition.signature_of[0]))
+        return turn.read(entry.output, codec.hint_of(definition.signature_of[0]), entry.key)
     raise error_of(entry.name, entry.child_id, turn.read(entry.error))
 
 

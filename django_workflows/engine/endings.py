@@ -12,7 +12,14 @@ from django_workflows.engine import bodies, lifecycle, reporting
 from django_workflows.engine.database import transact
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending
-from django_workflows.exceptions import DefinitionError, ExecutionFailed, LimitExceeded, StepFailed
+from django_workflows.exceptions import (
+    DefinitionError,
+    ExecutionFailed,
+    InvalidInput,
+    LimitExceeded,
+    StepFailed,
+    TypesChanged,
+)
 from django_workflows.models import Event
 
 logger = logging.getLogger("django_workflows")
@@ -22,10 +29,14 @@ OWN_ERROR = "error of the engine"
 
 
 def arguments_of(turn: Turn) -> tuple[list[Any], dict[str, Any]]:
-    """The input as the function takes it; text that is no JSON pauses the execution."""
+    """The input as the function takes it. One that does not fit was checked by other code: a mismatch."""
     text = turn.claimed.input or "{}"
-    turn.read(text)
-    return turn.definition.arguments(text)
+    if not isinstance(turn.read(text), dict):
+        turn.park("The stored input cannot be read: it is no JSON object of arguments by name.")
+    try:
+        return turn.definition.arguments(text)
+    except InvalidInput as error:
+        raise TypesChanged("", "the stored input", str(error)) from None
 
 
 def after_return(turn: Turn, value: Any) -> Ending | None:
@@ -105,8 +116,8 @@ def _after_mismatch(turn: Turn) -> Ending:
     reporting.mismatched(turn, mismatch, max(conf.mismatch_releases() - releases, 0), conf.mismatch_delay())
     if releases < conf.mismatch_releases():
         later = turn.after(timedelta(seconds=conf.mismatch_delay()))
-        return Ending(end=End.RELEASE, deadline=later, reason=str(mismatch))
-    return Ending(end=End.PAUSE, reason=str(mismatch))
+        return Ending(end=End.RELEASE, deadline=later, reason=str(mismatch)[:1000])
+    return Ending(end=End.PAUSE, reason=str(mismatch)[:1000])
 
 
 def expired(turn: Turn) -> Ending | None:

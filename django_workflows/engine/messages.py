@@ -21,7 +21,7 @@ def record(turn: Turn, scope: str, key: str, command: commands.Record, entry: En
         value = turn.now() if command.make is None else command.make()
         entry = turn.settle(turn.new_entry(key, command.kind, command.name), "succeeded", output=codec.encode(value))
     yield Deliver(entry.seq)
-    return turn.read(entry.output, command.hint)
+    return turn.read(entry.output, command.hint, key)
 
 
 def send(turn: Turn, scope: str, key: str, command: commands.Send, entry: Entry | None) -> Procedure:

@@ -12,7 +12,7 @@ from django_workflows.clock import DatabaseClock
 from django_workflows.engine.journal import Journal
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.writes import Ending
-from django_workflows.exceptions import NonDeterminism, Parked
+from django_workflows.exceptions import NonDeterminism, Parked, TypesChanged
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
@@ -63,11 +63,17 @@ class Standing:
     def wake(self) -> None:
         """Called with every change; the loop's colour overrides it."""
 
-    def read(self, text: str | None, hint: Any = Any) -> Any:
-        """A stored value; one that cannot be read pauses the execution instead of failing it."""
+    def read(self, text: str | None, hint: Any = Any, key: str = "") -> Any:
+        """A stored value, of the journal's row at `key`; one that cannot be read pauses the execution.
+
+        One that only the hint does not fit is a mismatch of the code: another worker may know the old type.
+        """
         try:
             return codec.decode(text if text is not None else "null", hint)
         except ValueError as error:
+            if hint is not Any:
+                self.read(text)
+                raise TypesChanged(key, "the value that is stored", str(error)) from None
             self.park(f"A stored value cannot be read: {error}")
 
     def park(self, reason: str) -> NoReturn:

@@ -68,7 +68,7 @@ def outcome_of(turn: Turn, entry: Entry, command: commands.DoStep, cause: BaseEx
         raise StepFailed(command.name, error, entry.attempts, entry.key) from cause
     if entry.status == "skipped" or entry.output is None:
         return None
-    return turn.read(entry.output, codec.hint_of(command.step.fn))
+    return turn.read(entry.output, codec.hint_of(command.step.fn), entry.key)
 
 
 def _input_of(turn: Turn, command: commands.DoStep) -> str | None:
