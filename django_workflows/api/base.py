@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn
 
-from django.db import connections, transaction
+from django.db import DataError, connections, transaction
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
@@ -88,6 +88,13 @@ class ApiView(APIView):
         method = "GET" if request.method == "HEAD" else request.method
         if method in self.allowed_methods and method not in self.queried:
             checked(Strict, request.query_params)
+
+    def perform_authentication(self, request: Request) -> None:
+        """A name or a key that the database cannot even look for is nobody's: one with a NUL, or half a character."""
+        try:
+            super().perform_authentication(request)
+        except (ValueError, DataError):
+            raise AuthenticationFailed(_("The credentials hold characters that no name or key has.")) from None
 
     def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> NoReturn:
         told = {"method": request.method, "allowed": ", ".join(self.allowed_methods)}

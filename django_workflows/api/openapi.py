@@ -39,7 +39,7 @@ PROBLEMS = {
     409: "The present state does not allow it; `detail` says what would.",
     413: "The body or a value in it is too large.",
     415: "The body is not JSON.",
-    503: "Busy; `Retry-After` says when to come back.",
+    503: "Busy, or the database does not answer; `Retry-After` says when to come back.",
 }
 
 
@@ -75,7 +75,7 @@ def describe(id: str, summary: str, **about: Unpack[About]) -> Callable[[F], F]:
     """Describe a view's method by its name and in words."""
     if not INSTALLED:
         return _unchanged
-    body, problems = about.get("body"), sorted({400, *about.get("problems", (401, 403, 404))})
+    body, problems = about.get("body"), sorted({400, 503, *about.get("problems", (401, 403, 404))})
     decorate: Callable[[Any], Any] = extend_schema(
         operation_id=id,
         summary=summary,

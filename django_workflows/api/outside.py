@@ -37,7 +37,7 @@ def paths(mount: str) -> dict[str, Any]:
         {202: "The answer is stored."},
         {"approved": True},
         {"status": "accepted"},
-        (400, 404, 405, 410, 413),
+        (400, 404, 405, 410, 413, 503),
     )
     return {
         f"{mount}webhooks/{{path}}": {"post": {**webhook, "parameters": [_parameter("path")]}},

@@ -91,9 +91,9 @@ def from_cursor(text: str, *types: Callable[[Any], Any]) -> list[Any]:
 
 
 def moment(text: Any) -> datetime:
-    """A cursor's moment; one without a zone is none."""
+    """A cursor's moment; one without a zone is none, nor one that a zone could lead out of the calendar."""
     found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
+    if found.tzinfo is None or not 1970 <= found.year < 9999:
         raise ValueError
     return found
 
@@ -104,6 +104,13 @@ def word(value: Any) -> str:
         raise ValueError
     value.encode()
     return value
+
+
+def identity(value: Any) -> UUID:
+    """A cursor's id, which is a text."""
+    if not isinstance(value, str):
+        raise ValueError
+    return UUID(value)
 
 
 def number(value: Any) -> int:
@@ -118,7 +125,7 @@ def newest_first(rows: QuerySet[Execution], cursor: str | None) -> QuerySet[Exec
     rows = rows.order_by("-created_at", "-id")
     if not cursor:
         return rows
-    created_at, id = from_cursor(cursor, moment, UUID)
+    created_at, id = from_cursor(cursor, moment, identity)
     instant = Instant.of(conf.database(), created_at)
     # the first condition is what the index is entered by
     rows = rows.filter(created_at__lte=instant.last)

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
 from rest_framework import exceptions as rest
 from rest_framework.response import Response
@@ -87,6 +88,8 @@ def problem_of(error: Exception) -> Problem | None:
         return Problem(status=404, type="not-found", detail=_("There is nothing here."))
     if isinstance(error, DjangoPermissionDenied):
         return Problem(status=403, type="permission-denied", detail=_("You may not do this."))
+    if isinstance(error, UnreadablePostError):
+        return Problem(status=400, type="malformed", detail=_("The body did not arrive."))
     if isinstance(error, OperationalError | InterfaceError | AmbiguousCommit | ConnectionLost):
         logger.error("The database did not answer a request", exc_info=error)
         detail = _("The database does not answer. Try again, with the same Idempotency-Key.")
@@ -106,8 +109,10 @@ def _of_ours(error: ours.WorkflowsError) -> Problem | None:
             return Problem(status=413, type="too-large", detail=detail)
         case ours.PayloadError() | InvalidPosition() | InvalidCursor():
             return Problem(status=400, type="invalid", detail=detail, errors=[FieldError(field="", message=detail)])
-        case ours.UnknownWorkflow() | ours.ExecutionNotFound():
+        case ours.UnknownWorkflow() | ours.ExecutionNotFound() | ours.UnknownToken():
             return Problem(status=404, type="not-found", detail=detail)
+        case ours.TokenSpent():
+            return Problem(status=410, type="gone", detail=detail)
         case ours.TransitionError():
             extra = {"execution_status": error.status, "allowed": error.allowed}
             return Problem(status=409, type="not-applicable", detail=detail, extra=extra)

@@ -6,19 +6,16 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
-from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
-from rest_framework.exceptions import ParseError
 
 from django_workflows import conf
 from django_workflows.api.openapi import PROBLEM_TYPE
-from django_workflows.api.problems import Problem, problem_of
+from django_workflows.api.problems import Problem, Refused, problem_of
 from django_workflows.api.requests import parse_json
 from django_workflows.client import answer_token
-from django_workflows.exceptions import InvalidInput, PayloadError, TokenSpent, UnknownToken
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -37,19 +34,11 @@ def answer(request: HttpRequest, secret: str) -> HttpResponse:
         return _refused(Problem(status=405, type="method-not-allowed", detail=detail, headers={"Allow": "POST"}))
     try:
         answer_token(secret, _value(request))
-    except (UnknownToken, TokenSpent) as error:
-        unknown = isinstance(error, UnknownToken)
-        status, type = (404, "not-found") if unknown else (410, "gone")
-        return _refused(Problem(status=status, type=type, detail=str(error)))
-    except (InvalidInput, PayloadError, ParseError, _TooLarge) as error:
-        return _refused(_too_large() if isinstance(error, _TooLarge) else problem_of(error))
-    except UnreadablePostError:
-        return _refused(Problem(status=400, type="malformed", detail=_("The body did not arrive.")))
+    except Exception as error:
+        if (problem := problem_of(error)) is None:
+            raise
+        return _refused(problem)
     return JsonResponse({"status": "accepted"}, status=202)
-
-
-class _TooLarge(Exception):
-    """More bytes than an answer may have."""
 
 
 def _value(request: HttpRequest) -> Any:
@@ -66,17 +55,12 @@ def _body(request: HttpRequest, most: int) -> bytes:
     """At most so many bytes, whatever the header says. A middleware may have read them already."""
     body = request.body if hasattr(request, "_body") else request.read(most + 1)
     if len(body) > most:
-        raise _TooLarge
+        detail = _("An answer has at most %(most)s bytes.") % {"most": f"{most:,}"}
+        raise Refused(Problem(status=413, type="too-large", detail=detail))
     return body
 
 
-def _too_large() -> Problem:
-    detail = _("An answer has at most %(most)s bytes.") % {"most": f"{conf.max_payload_bytes():,}"}
-    return Problem(status=413, type="too-large", detail=detail)
-
-
-def _refused(problem: Problem | None) -> HttpResponse:
-    assert problem is not None
+def _refused(problem: Problem) -> HttpResponse:
     return JsonResponse(
         problem.document(), status=problem.status, headers=dict(problem.headers), content_type=PROBLEM_TYPE
     )

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import InterfaceError, OperationalError
+from django.http.request import UnreadablePostError
 from django.test import AsyncClient, Client
 
 from django_workflows import Context, step, workflow
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.testing import Workflows
 
 ADDRESSES: list[str] = []
@@ -105,6 +108,36 @@ def test_an_unknown_address_is_404_and_one_whose_time_is_over_410(
     assert post(stranger, {}, ADDRESSES[-1] + "x").status_code == 404
     flows.skip("2 hours")
     assert post(stranger, {}).status_code == 410
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, AmbiguousCommit, ConnectionLost])
+def test_an_answer_that_the_database_cannot_take_is_to_be_given_later(
+    flows: Workflows, execution: Any, stranger: Client, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise error("could not connect to secret-host")
+
+    with monkeypatch.context() as outage:
+        outage.setattr("django_workflows.api.tokens.answer_token", away)
+        refused = post(stranger, {"ok": True})
+
+    assert (refused.status_code, refused["Content-Type"]) == (503, "application/problem+json")
+    assert refused["Retry-After"]
+    assert "secret-host" not in refused.content.decode()
+    assert post(stranger, {"ok": True}).status_code == 202
+    assert flows.result(execution) == {"ok": True}
+
+
+def test_a_body_that_breaks_off_leaves_the_link_open(
+    flows: Workflows, execution: Any, stranger: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_off(*args: Any) -> bytes:
+        raise UnreadablePostError
+
+    with monkeypatch.context() as broken:
+        broken.setattr("django.http.HttpRequest.read", breaks_off)
+        assert post(stranger, {"ok": True}).status_code == 400
+    assert post(stranger, {"ok": True}).status_code == 202
 
 
 @pytest.mark.parametrize("method", ["get", "head", "put", "delete"])

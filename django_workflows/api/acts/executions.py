@@ -170,7 +170,7 @@ def get_steps(access: Access, id: object, query: Mapping[str, Any]) -> paging.Pa
     limit, reveal = paging.limit_of(query), access.reveals(execution)
     rows = StepResult.objects.using(execution._state.db).filter(execution_id=execution.id)
     if cursor := query.get("cursor"):
-        generation, seq, step = paging.from_cursor(cursor, paging.number, paging.number, UUID)
+        generation, seq, step = paging.from_cursor(cursor, paging.number, paging.number, paging.identity)
         same = Q(generation=generation)
         rows = rows.filter(Q(generation__gt=generation) | same & (Q(seq__gt=seq) | Q(seq=seq, id__gt=step)))
     rows = rows.order_by("generation", "seq", "id").defer(*(() if reveal else ("input", "output")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -66,7 +66,7 @@ def list_triggers(access: Access, query: Mapping[str, Any]) -> paging.Page:
         if name in query:
             rows = rows.filter(**{name: query[name]})
     if cursor := query.get("cursor"):
-        workflow, id = paging.from_cursor(cursor, paging.word, UUID)
+        workflow, id = paging.from_cursor(cursor, paging.word, paging.identity)
         rows = rows.filter(Q(workflow__gt=workflow) | Q(workflow=workflow, id__gt=id))
     limit = paging.limit_of(query)
     found = list(rows.order_by("workflow", "id")[: limit + 1])

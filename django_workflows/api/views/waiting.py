@@ -46,7 +46,6 @@ class Stream(ApiView):
         tag="executions",
         answers={(200, "text/event-stream"): TEXT, 204: None},
         query=[LAST_EVENT_ID],
-        problems=(400, 401, 403, 404, 503),
     )
     def get(self, request: Request, id: str) -> Response | StreamingHttpResponse:
         """Who comes back after the end gets 204, which tells an EventSource to stay away."""
