@@ -43,7 +43,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any
+
+MOST_ERRORS = 100  # of one input: nobody reads more
+
+
+def clipped(text: str, most: int) -> str:
+    """`text`, or its beginning when it is long."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class WorkflowsError(Exception):
@@ -54,8 +62,15 @@ class InvalidInput(WorkflowsError, ValueError):
     """The arguments do not fit the signature; `errors` maps each parameter to its messages."""
 
     def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
-        self.errors: dict[str, list[str]] = {name: list(messages) for name, messages in errors.items()}
-        super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in self.errors.items()))
+        """Whoever sends three hundred thousand unknown names must not get as many back: what is told is bounded."""
+        self.errors: dict[str, list[str]] = {}
+        is_long = len(errors) > MOST_ERRORS + 1  # the one more counts the others
+        for name, messages in islice(errors.items(), MOST_ERRORS if is_long else None):
+            self.errors.setdefault(clipped(str(name), 200), []).extend(clipped(text, 1_000) for text in messages[:10])
+        if is_long:
+            self.errors.setdefault("__all__", []).append(f"And {len(errors) - MOST_ERRORS:,} errors more.")
+        told = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in self.errors.items())
+        super().__init__(clipped(told, 10_000))
 
 
 class InvalidTrigger(InvalidInput):

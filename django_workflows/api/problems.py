@@ -22,6 +22,7 @@ from rest_framework.views import set_rollback
 from django_workflows import exceptions as ours
 from django_workflows.api.openapi import PROBLEM_TYPE
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.exceptions import MOST_ERRORS, clipped
 from django_workflows.inspection.feed import InvalidCursor
 from django_workflows.inspection.timeline import InvalidPosition
 
@@ -48,12 +49,16 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
+        """Bounded, however much of it quotes what the caller has sent."""
         return {
             "type": f"urn:django-workflows:problem:{self.type}",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.detail,
-            "errors": [{"field": error.field, "message": error.message} for error in self.errors],
+            "detail": clipped(self.detail, 2_000),
+            "errors": [
+                {"field": clipped(error.field, 300), "message": clipped(error.message, 1_000)}
+                for error in self.errors[: MOST_ERRORS + 1]
+            ],
             **self.extra,
         }
 

@@ -15,13 +15,15 @@ from django_workflows import conf
 from django_workflows.api.access import Access
 from django_workflows.api.methods import METHODS, Call, Method
 from django_workflows.api.problems import problem_of
-from django_workflows.authoring.names import KEY_LENGTH
+from django_workflows.authoring.names import numbered_key
+from django_workflows.exceptions import clipped
 
 logger = logging.getLogger("django_workflows")
 
 PARSE_ERROR, INVALID_REQUEST, UNKNOWN_METHOD, INVALID_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
 CODES = {400: INVALID_PARAMS, 401: -32001, 403: -32003, 404: -32004, 409: -32009, 413: -32013, 503: -32053}
 
+LONGEST_ID = 1_000  # it comes back with the answer
 MEMBERS = {"jsonrpc", "method", "params", "id"}
 
 
@@ -48,20 +50,18 @@ def answer(caller: Caller, body: Any) -> Any:
     most = conf.api_max_batch()
     if not 1 <= len(body) <= most:
         return failure(None, RpcError(INVALID_REQUEST, _("A batch has 1 to %(most)s calls.") % {"most": most}))
-    answers = [_answer_one(caller, one, _numbered(caller.key, number)) for number, one in enumerate(body)]
+    keys = [None if caller.key is None else numbered_key(caller.key, number) for number in range(len(body))]
+    answers = [_answer_one(caller, one, key) for one, key in zip(body, keys, strict=True)]
     return [one for one in answers if one is not None] or None
-
-
-def _numbered(key: str | None, number: int) -> str | None:
-    return None if key is None else f"{key}#{number}"[-KEY_LENGTH:]
 
 
 def _answer_one(caller: Caller, request: Any, key: str | None) -> dict[str, Any] | None:
     """A request without an id is a notification: nothing answers it, whatever comes of it."""
     id = request.get("id") if isinstance(request, Mapping) else None
     has_id = not isinstance(request, Mapping) or "id" in request
-    if isinstance(id, bool) or not isinstance(id, str | int | float | None):
-        return failure(None, RpcError(INVALID_REQUEST, _("An id is a text or a number.")))
+    if isinstance(id, bool) or not isinstance(id, str | int | float | None) or len(str(id)) > LONGEST_ID:
+        detail = _("An id is a number, or a text of at most %(most)s characters.") % {"most": LONGEST_ID}
+        return failure(None, RpcError(INVALID_REQUEST, detail))
     try:
         method, params = _read(request)
     except RpcError as error:
@@ -112,7 +112,7 @@ def _error_of(error: Exception) -> RpcError:
 
 def failure(id: Any, error: RpcError) -> dict[str, Any]:
     """The answer that tells an error."""
-    told: dict[str, Any] = {"code": error.code, "message": error.message}
+    told: dict[str, Any] = {"code": error.code, "message": clipped(error.message, 2_000)}
     if error.data is not None:
         told["data"] = error.data
     return {"jsonrpc": "2.0", "error": told, "id": id}

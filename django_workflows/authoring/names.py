@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 
 from django_workflows.exceptions import DefinitionError, InvalidInput
@@ -25,6 +26,14 @@ def problem_with(text: object, limit: int = NAME_LENGTH) -> str | None:
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         return "must not contain control characters or lone surrogates."
     return None
+
+
+def numbered_key(key: str, number: int) -> str:
+    """The key of one of several things under one key; a long one is hashed, so that two which differ never meet."""
+    found = f"{key}#{number}"
+    if len(found) <= KEY_LENGTH:
+        return found
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}#{number}"
 
 
 def check_definition_name(what: str, text: str) -> str:

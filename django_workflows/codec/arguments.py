@@ -152,7 +152,8 @@ def decode_arguments(fn: Callable[..., Any], text: str | bytes, *, skip: int = 0
                 errors[argument.name] = [str(exc)]
         elif argument.required:
             errors[argument.name] = ["This argument is required."]
-    errors.update({name: [_unexpected(signature)] for name in raw})
+    unexpected = _unexpected(signature)
+    errors.update({name: [unexpected] for name in raw})
     if errors:
         raise InvalidInput(errors)
     return _as_call(signature, values)
@@ -178,6 +179,7 @@ def _place(
             given[rest.name] = surplus
         else:
             errors[WHOLE_INPUT] = [f"At most {len(positional)} positional arguments are taken, {len(args)} were given."]
+    unexpected = _unexpected(signature)
     for name, value in kwargs.items():
         if name in signature.nameable and name in given:
             errors.setdefault(name, []).append("This argument is given twice, by position and by name.")
@@ -186,7 +188,7 @@ def _place(
         elif keywords and name not in signature.reserved:
             given.setdefault(keywords.name, {})[name] = value
         else:
-            errors.setdefault(str(name), []).append(_unexpected(signature))
+            errors.setdefault(str(name), []).append(unexpected)
     return given
 
 

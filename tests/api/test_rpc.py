@@ -161,6 +161,17 @@ def test_a_key_makes_a_call_idempotent(manager: Api) -> None:
     assert Execution.objects.count() == 3
 
 
+def test_long_keys_of_two_batches_are_two_keys(manager: Api) -> None:
+    """Cut from the front, they would be the same: the second batch would get what the first one started."""
+    call = {"jsonrpc": "2.0", "method": "startWorkflow", "params": ["api_greet", {"name": "Ada"}], "id": 1}
+    for first in "ab":
+        for _ in range(2):
+            answers = manager.post("rpc", [call, call], Idempotency_Key=first + "x" * 254).json()
+            assert ["result" in answer for answer in answers] == [True, True]
+
+    assert Execution.objects.count() == 4
+
+
 NEEDED = {
     "createWorkflow": "add_workflow",
     "getWorkflow": "view_workflow",

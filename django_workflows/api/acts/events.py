@@ -13,10 +13,9 @@ from rest_framework.request import Request
 from django_workflows import client, conf
 from django_workflows.api import fields, paging
 from django_workflows.api.access import SEND_EVENT, VIEW, Access
-from django_workflows.api.problems import invalid
-from django_workflows.api.requests import KEY_HEADER, Strict, checked
+from django_workflows.api.requests import Strict, checked
 from django_workflows.api.shapes.events import event_document, feed_document
-from django_workflows.authoring.names import KEY_LENGTH
+from django_workflows.authoring.names import numbered_key
 from django_workflows.engine.database import transact
 from django_workflows.exceptions import InvalidInput, PayloadError
 from django_workflows.inspection.feed import Cursor, Wanted, everything, feed, from_now_on
@@ -61,7 +60,9 @@ def publish(access: Access, body: Any, key: str | None) -> tuple[dict[str, Any],
 def publish_many(access: Access, bodies: Sequence[Any], key: str | None) -> list[dict[str, Any]]:
     """Publish all or none; an error names the place in the batch."""
     access.require(SEND_EVENT)
-    _check_batch(bodies, key)
+    most = conf.api_max_batch()
+    if not 1 <= len(bodies) <= most:
+        raise serializers.ValidationError(_("A batch has 1 to %(most)s events.") % {"most": most})
     said, errors = [], {}
     for number, body in enumerate(bodies):
         try:
@@ -69,20 +70,12 @@ def publish_many(access: Access, bodies: Sequence[Any], key: str | None) -> list
         except serializers.ValidationError as error:
             errors[str(number)] = error.detail
             continue
-        event.setdefault("id", None if key is None else f"{key}#{number}")
+        event.setdefault("id", None if key is None else numbered_key(key, number))
         said.append(event)
     if errors:
         raise serializers.ValidationError(errors)
     sent = transact(conf.database(), lambda cursor: [_send(event, f"{place}.")[0] for place, event in enumerate(said)])
     return [event_document(event) for event in sent]
-
-
-def _check_batch(bodies: Sequence[Any], key: str | None) -> None:
-    most = conf.api_max_batch()
-    if not 1 <= len(bodies) <= most:
-        raise serializers.ValidationError(_("A batch has 1 to %(most)s events.") % {"most": most})
-    if key is not None and len(f"{key}#{len(bodies)}") > KEY_LENGTH:
-        raise invalid(KEY_HEADER, _("Too long for a batch, whose events get a number each."))
 
 
 def _send(said: Mapping[str, Any], place: str = "") -> tuple[Event, bool]:
