@@ -84,10 +84,20 @@ DEFAULTS: dict[str, Setting] = {
     "WEBHOOK_MAX_BODY_BYTES": Setting(1024 * 1024, (int,), 1, "Largest body of a delivery to a webhook, in bytes."),
     "API_PAGE_SIZE": Setting(50, (int,), 1, "Rows on a page of the HTTP API when the caller names no `limit`."),
     "API_MAX_PAGE_SIZE": Setting(200, (int,), 1, "Largest `limit` that a caller of the HTTP API may name."),
+    "API_MAX_PAGE_BYTES": Setting(
+        4 * 1024 * 1024,
+        (int,),
+        1024,
+        "Bytes of stored values on a page of the HTTP API, and in the answer to a JSON-RPC batch; more comes with the "
+        "next. One row comes in any case.",
+    ),
     "API_MAX_BODY_BYTES": Setting(
         4 * 1024 * 1024, (int,), 1024, "Largest body of a request to the HTTP API, in bytes."
     ),
     "API_MAX_BATCH": Setting(100, (int,), 1, "Most events of one POST, and most calls of one JSON-RPC batch."),
+    "API_BATCH_SECONDS": Setting(
+        10.0, _number, 0.1, "Seconds after which no further call of a JSON-RPC batch is begun; those left are told so."
+    ),
     "API_MAX_WAIT": Setting(30.0, _number, 0, "Longest `wait` in seconds that a caller may ask for with a result."),
     "API_MAX_STREAMS": Setting(
         1000, (int,), 0, "Streams and waiting results that one web process serves at once under ASGI."
@@ -256,6 +266,11 @@ def api_max_page_size() -> int:
     return int(get("API_MAX_PAGE_SIZE"))
 
 
+def api_max_page_bytes() -> int:
+    """Bytes of stored values on a page of the HTTP API."""
+    return int(get("API_MAX_PAGE_BYTES"))
+
+
 def api_max_body_bytes() -> int:
     """Largest body of a request to the HTTP API."""
     return int(get("API_MAX_BODY_BYTES"))
@@ -264,6 +279,11 @@ def api_max_body_bytes() -> int:
 def api_max_batch() -> int:
     """Most events or JSON-RPC calls in one request."""
     return int(get("API_MAX_BATCH"))
+
+
+def api_batch_seconds() -> float:
+    """Seconds after which no further call of a JSON-RPC batch is begun."""
+    return float(get("API_BATCH_SECONDS"))
 
 
 def api_max_wait() -> float:

@@ -28,6 +28,7 @@ from django_workflows.models import (
     TriggerType,
     Worker,
     Workflow,
+    WorkflowVersion,
 )
 
 ERROR = {
@@ -158,6 +159,10 @@ def make_worker(workflows: dict[str, list[int]] | None = None, **columns: Any) -
 def make_workflow(name: str = "fulfil", **columns: Any) -> Workflow:
     """A workflow's row, which may be there already: `migrate` writes one for each workflow of the code."""
     return Workflow.objects.using(conf.database()).update_or_create(name=name, defaults=columns)[0]
+
+
+def make_version(workflow: str, version: int, **columns: Any) -> WorkflowVersion:
+    return WorkflowVersion.objects.using(conf.database()).create(workflow=workflow, version=version, **columns)
 
 
 def make_trigger(pattern: str = "order.*", **columns: Any) -> Trigger:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.validators import MaxValueValidator
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
@@ -22,9 +22,10 @@ from django_workflows.api import fields
 from django_workflows.api.problems import invalid
 from django_workflows.api.requests import Strict
 from django_workflows.inspection.instants import Instant
+from django_workflows.inspection.sizes import fitting
 from django_workflows.models import Execution
 
-T = TypeVar("T")
+M = TypeVar("M", bound=Model)
 
 _LONGEST = 4_000
 
@@ -132,7 +133,9 @@ def newest_first(rows: QuerySet[Execution], cursor: str | None) -> QuerySet[Exec
     return rows.filter(instant.before("created_at") | instant.same("created_at") & Q(id__lt=id))
 
 
-def cut(rows: Sequence[T], limit: int, position: Callable[[T], Sequence[Any]]) -> tuple[Sequence[T], str | None]:
-    """Of `limit + 1` rows the page, and the cursor of the next if there is one."""
-    page = rows[:limit]
-    return page, to_cursor(*position(page[-1])) if len(rows) > limit else None
+def read(
+    rows: QuerySet[M], limit: int, position: Callable[[M], Sequence[Any]], large: Sequence[str]
+) -> tuple[Sequence[M], str | None]:
+    """A page of rows, bounded by the bytes of its `large` columns too, and the cursor of the next if there is one."""
+    page, has_next = fitting(rows, large, limit=limit, most=conf.api_max_page_bytes())
+    return page, to_cursor(*position(page[-1])) if page and has_next else None

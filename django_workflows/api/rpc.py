@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from django.core.signals import got_request_exception
 from django.utils.translation import gettext as _
 
-from django_workflows import conf
+from django_workflows import clock, conf
 from django_workflows.api.access import Access
 from django_workflows.api.methods import METHODS, Call, Method
-from django_workflows.api.problems import problem_of
+from django_workflows.api.problems import Problem, problem_of
 from django_workflows.authoring.names import numbered_key
 from django_workflows.exceptions import clipped
 
@@ -51,15 +52,40 @@ def answer(caller: Caller, body: Any) -> Any:
     if not 1 <= len(body) <= most:
         return failure(None, RpcError(INVALID_REQUEST, _("A batch has 1 to %(most)s calls.") % {"most": most}))
     keys = [None if caller.key is None else numbered_key(caller.key, number) for number in range(len(body))]
-    answers = [_answer_one(caller, one, key) for one, key in zip(body, keys, strict=True)]
+    budget = Budget(clock.monotonic() + conf.api_batch_seconds(), conf.api_max_page_bytes())
+    answers = [budget.answer(caller, one, key) for one, key in zip(body, keys, strict=True)]
     return [one for one in answers if one is not None] or None
+
+
+@dataclass(slots=True)
+class Budget:
+    """How long a batch may take, and how much it may answer. What does not begin within them is not carried out, and
+    told so, also where nothing else would be answered.
+    """
+
+    until: float
+    bytes_left: int
+
+    def answer(self, caller: Caller, request: Any, key: str | None) -> dict[str, Any] | None:
+        if clock.monotonic() >= self.until:
+            return self._refuse(request, _("The batch took too long. This call was not carried out: send it again."))
+        if self.bytes_left <= 0:
+            return self._refuse(request, _("The answers grew too large. This call was not carried out: send it again."))
+        found = _answer_one(caller, request, key)
+        self.bytes_left -= 0 if found is None else len(msgspec.json.encode(found, enc_hook=str))
+        return found
+
+    def _refuse(self, request: Any, detail: str) -> dict[str, Any]:
+        problem = Problem(status=503, type="busy", detail=detail)
+        id = request.get("id") if isinstance(request, Mapping) else None
+        return failure(id if _is_id(id) else None, RpcError(CODES[503], detail, problem.document()))
 
 
 def _answer_one(caller: Caller, request: Any, key: str | None) -> dict[str, Any] | None:
     """A request without an id is a notification: nothing answers it, whatever comes of it."""
     id = request.get("id") if isinstance(request, Mapping) else None
     has_id = not isinstance(request, Mapping) or "id" in request
-    if isinstance(id, bool) or not isinstance(id, str | int | float | None) or len(str(id)) > LONGEST_ID:
+    if not _is_id(id):
         detail = _("An id is a number, or a text of at most %(most)s characters.") % {"most": LONGEST_ID}
         return failure(None, RpcError(INVALID_REQUEST, detail))
     try:
@@ -72,6 +98,10 @@ def _answer_one(caller: Caller, request: Any, key: str | None) -> dict[str, Any]
     except Exception as error:
         return failure(id, _error_of(error)) if has_id else None
     return {"jsonrpc": "2.0", "result": result, "id": id} if has_id else None
+
+
+def _is_id(id: Any) -> bool:
+    return not isinstance(id, bool) and isinstance(id, str | int | float | None) and len(str(id)) <= LONGEST_ID
 
 
 def _read(request: Any) -> tuple[Method, dict[str, Any]]:

@@ -11,13 +11,14 @@
 | `metrics` | numbers for dashboards: rates, latencies, backlogs |
 | `spans` | an execution as bars in a drawing |
 | `feed` | everything that happens, to be followed and taken up again; `sources` is where it reads from |
+| `sizes` | reading rows whose columns may be large |
 | `instants` | comparing stored times, also where they are texts |
 | `doctor` | what is stuck or broken, and what to do; `symptoms` are its queries, `staffing` who is there to work |
 """
 
 from django_workflows.inspection.counts import Backlog, Count, backlogs, count_by_status, queues
 from django_workflows.inspection.lookup import AmbiguousId, find, id_range
-from django_workflows.inspection.timeline import HistoryItem, door, history, recent, timeline
+from django_workflows.inspection.timeline import HistoryItem, door, history, recent, timeline, timeline_page
 from django_workflows.inspection.why import why_waiting, why_waiting_many
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "queues",
     "recent",
     "timeline",
+    "timeline_page",
     "why_waiting",
     "why_waiting_many",
 ]

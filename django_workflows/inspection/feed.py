@@ -94,12 +94,16 @@ def everything(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which items: of a type, with a name, of a workflow; and `visible` narrows a query to what the reader may find."""
+    """Which items: of a type, with a name, of a workflow, and of how many bytes.
+
+    `visible` narrows a query to what the reader may find.
+    """
 
     type: str = ""
     name: str = ""
     workflow: str = ""
     limit: int = 100
+    most_bytes: int | None = None
     visible: Callable[[QuerySet[Any]], QuerySet[Any]] = everything
 
     def fits(self, item: FeedItem) -> bool:
@@ -111,12 +115,12 @@ def feed(cursor: Cursor | None = None, wanted: Wanted | None = None) -> FeedPage
     """What happened next; without a cursor from the beginning on."""
     cursor, wanted = cursor or Cursor(), wanted or Wanted()
     settled = _settled_until()
-    found, was_cut = look(cursor.horizon)
+    found, was_cut = look(cursor.horizon, wanted.most_bytes, lambda id: _mark(id) in cursor.marks)
     places = _places(found, wanted)
     items: list[FeedItem] = []
     marks, horizon, is_full = set(cursor.marks), cursor.horizon, False
     for position, item in found:
-        mark, is_settled = _mark(item), position.time <= settled
+        mark, is_settled = _mark(item.id), position.time <= settled
         if mark not in marks and (placed := _placed(item, places)) is not None and wanted.fits(placed):
             is_full = len(items) >= wanted.limit
             if is_full or (not is_settled and len(marks) >= UNSETTLED):
@@ -129,8 +133,8 @@ def feed(cursor: Cursor | None = None, wanted: Wanted | None = None) -> FeedPage
             marks.discard(mark)
     else:
         if not was_cut:  # a mark of a row that was deleted would stay for ever
-            marks &= {_mark(item) for _, item in found}
-    more = is_full or (was_cut and horizon > cursor.horizon)
+            marks &= {_mark(item.id) for _, item in found}
+    more = is_full or (was_cut and (horizon > cursor.horizon or bool(items)))
     return FeedPage(items=items, cursor=Cursor(horizon=horizon, marks=frozenset(marks)), more=more)
 
 
@@ -153,8 +157,8 @@ def _settled_until() -> datetime:
     return settled
 
 
-def _mark(item: FeedItem) -> str:
-    digest = hashlib.blake2b(item.id.encode(), digest_size=6).digest()
+def _mark(id: str) -> str:
+    digest = hashlib.blake2b(id.encode(), digest_size=6).digest()
     return urlsafe_b64encode(digest).decode()
 
 

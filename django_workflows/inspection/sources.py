@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,12 @@ from django.utils.translation import gettext as _
 from django_workflows import conf
 from django_workflows.inspection import titles
 from django_workflows.inspection.instants import Instant
+from django_workflows.inspection.sizes import how_many, size_of
 from django_workflows.inspection.timeline import Position
 from django_workflows.models import FINISHED, Event, EventType, Execution, Signal, StepKind, StepResult
 
 SCANNED = 500  # rows that one look reads of each source
+LARGE = 4  # sources that may be large: events, signals, and errors of steps and executions
 WAITS = (StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.TOKEN, StepKind.CHILD)
 
 
@@ -39,18 +41,53 @@ class FeedItem:
 Found = tuple[Position, FeedItem]
 
 
-def look(horizon: Position) -> tuple[list[Found], bool]:
-    """What lies beyond the horizon, in its order, and whether there is more.
+def _nothing(id: str) -> bool:
+    return False
 
-    Where a source was cut, others may hold items beyond the cut that belong behind what was not read.
+
+@dataclass(slots=True)
+class Look:
+    """A look at one source beyond the horizon. What the reader `has` already is not read again, only passed."""
+
+    horizon: Position
+    most_bytes: int | None
+    has: Callable[[str], bool]
+    passed: list[Found] = field(default_factory=list)
+    was_cut: bool = False
+
+    def beyond(self, rows: QuerySet[Any], time: str, rank: int, large: Sequence[str] = ()) -> list[Any]:
+        """The next rows: as many as are scanned at once, or as the bytes of their `large` columns allow."""
+        rows = _after(rows, time, rank, self.horizon)
+        if self.most_bytes is None or not large:
+            read = list(rows[:SCANNED])
+            self.was_cut = len(read) == SCANNED
+            return read
+        sized = rows.annotate(_bytes=size_of(large)).values_list("pk", time, "_bytes")[: SCANNED + 1]
+        places = [(Position(moment, rank, id), size) for id, moment, size in sized]
+        known = {place for place, _ in places if self.has(_id(place))}
+        number = how_many([0 if place in known else size for place, size in places[:SCANNED]], self.most_bytes)
+        self.was_cut = number < len(places)
+        self.passed = [_item(place, "", "", "") for place, _ in places[:number] if place in known]
+        return list(rows.filter(pk__in=[place.id for place, _ in places[:number] if place not in known]))
+
+
+def look(
+    horizon: Position, most_bytes: int | None = None, has: Callable[[str], bool] = _nothing
+) -> tuple[list[Found], bool]:
+    """What lies beyond the horizon, in its order, and whether there is more; no more than about so many bytes of data.
+
+    Where a source was cut, others may hold items beyond the cut that belong behind what was not read. Of what the
+    reader has there may be nothing but the id.
     """
     found: list[Found] = []
     end: Position | None = None
     for source in (_beginnings, _logged, _messages, _waits, _outcomes, _ends):
-        read = list(source(horizon))
+        one = Look(horizon, None if most_bytes is None else most_bytes // LARGE, has)
+        read = [*source(one), *one.passed]
         found += read
-        if len(read) == SCANNED:
-            end = min(end, read[-1][0]) if end is not None else read[-1][0]
+        if one.was_cut and read:
+            last = max(position for position, _ in read)
+            end = last if end is None else min(end, last)
     found.sort(key=lambda one: one[0])
     return [one for one in found if end is None or one[0] <= end], end is not None
 
@@ -66,23 +103,26 @@ def _after(rows: QuerySet[Any], time: str, rank: int, horizon: Position) -> Quer
         rows = rows.filter(**{f"{time}__gte": instant.first}).filter(later | same & Q(id__gt=horizon.id))
     else:
         rows = rows.filter(**{f"{time}__gte": instant.first})
-    return rows.order_by(time, "id")[:SCANNED]
+    return rows.order_by(time, "id")
+
+
+def _id(position: Position) -> str:
+    return f"{position.rank}-{position.id}"
 
 
 def _item(position: Position, type: str, name: str, title: str, **more: Any) -> Found:
-    id = f"{position.rank}-{position.id}"
-    return position, FeedItem(id=id, time=position.time, type=type, name=name, title=title, **more)
+    return position, FeedItem(id=_id(position), time=position.time, type=type, name=name, title=title, **more)
 
 
-def _beginnings(horizon: Position) -> Iterator[Found]:
+def _beginnings(look: Look) -> Iterator[Found]:
     rows = Execution.objects.values_list("id", "created_at")
-    for id, time in _after(rows, "created_at", 0, horizon):
+    for id, time in look.beyond(rows, "created_at", 0):
         yield _item(Position(time, 0, id), "lifecycle", "created", titles.of_lifecycle("created"), execution=id)
 
 
-def _ends(horizon: Position) -> Iterator[Found]:
+def _ends(look: Look) -> Iterator[Found]:
     rows = Execution.objects.values_list("id", "completed_at", "status", "reason", "error", "claim")
-    for id, time, status, reason, error, claim in _after(rows, "completed_at", 9, horizon):
+    for id, time, status, reason, error, claim in look.beyond(rows, "completed_at", 9, ("reason", "error")):
         data = {name: value for name, value in (("reason", reason), ("error", error)) if value}
         title = titles.of_lifecycle(status)
         yield _as_end(_item(Position(time, 9, id), "lifecycle", status, title, execution=id, data=data), claim)
@@ -94,10 +134,10 @@ def _as_end(found: Found, claim: int) -> Found:
     return position, replace(item, id=f"9-{item.execution}-{claim}")
 
 
-def _logged(horizon: Position) -> Iterator[Found]:
+def _logged(look: Look) -> Iterator[Found]:
     """What was published, and what the log says of executions and triggers."""
     event: Event
-    for event in _after(Event.objects.defer("headers"), "created_at", 2, horizon):
+    for event in look.beyond(Event.objects.defer("headers"), "created_at", 2, ("data",)):
         position = Position(event.created_at, 2, event.id)
         if event.execution_id is None and event.type == EventType.EVENT:
             title = _("Event %(name)s was published") % {"name": event.name}
@@ -114,9 +154,9 @@ def _logged(horizon: Position) -> Iterator[Found]:
         yield _as_end(found, data["claim"]) if is_end else found
 
 
-def _messages(horizon: Position) -> Iterator[Found]:
+def _messages(look: Look) -> Iterator[Found]:
     signal: Signal
-    for signal in _after(Signal.objects.all(), "created_at", 3, horizon):
+    for signal in look.beyond(Signal.objects.all(), "created_at", 3, ("data",)):
         delivered = signal.event_id is not None
         title = titles.of_message(signal.name, delivered=delivered)
         yield _item(
@@ -134,16 +174,16 @@ def _steps() -> QuerySet[StepResult]:
     return StepResult.objects.defer("input", "output").annotate(answered=Q(output__isnull=False))
 
 
-def _waits(horizon: Position) -> Iterator[Found]:
+def _waits(look: Look) -> Iterator[Found]:
     step: Any
-    for step in _after(_steps().filter(kind__in=WAITS), "created_at", 4, horizon):
+    for step in look.beyond(_steps().filter(kind__in=WAITS).defer("error"), "created_at", 4):
         data = {"kind": step.kind, "status": "started", "child": None if step.child_id is None else str(step.child_id)}
         yield _of_step(Position(step.created_at, 4, step.id), step, titles.of_beginning(step), data)
 
 
-def _outcomes(horizon: Position) -> Iterator[Found]:
+def _outcomes(look: Look) -> Iterator[Found]:
     step: Any
-    for step in _after(_steps(), "completed_at", 5, horizon):
+    for step in look.beyond(_steps(), "completed_at", 5, ("error",)):
         data = {"kind": step.kind, "status": step.status, "attempts": step.attempts, "error": step.error}
         data |= {"started_at": _time_text(step.started_at), "worker": step.worker or None}
         title = titles.of_outcome(step, answered=step.answered)

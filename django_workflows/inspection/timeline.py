@@ -6,8 +6,8 @@ five sources are read in slices, so that a page of a long history costs no more 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from django.db.models import F, Max, Q, QuerySet
 from django_workflows import codec, conf
 from django_workflows.exceptions import ExecutionNotFound, WorkflowsError
 from django_workflows.inspection import titles
+from django_workflows.inspection.sizes import how_many, size_of
 from django_workflows.models import OPEN_STEPS, Event, EventType, Execution, Signal, StepKind, StepResult, StepStatus
 
 # `history()` without a limit gives at most so many; an execution has at most MAX_STEPS journal rows in a generation.
@@ -25,6 +26,7 @@ MOST = 10_000
 # On SQLite the times of one instant may be stored with three or six digits, and compare unequal as texts.
 _SLACK = timedelta(milliseconds=1)
 _SPARE = 50
+LARGE = 3  # sources that may be large: events, signals, and errors of steps
 _AHEAD = timedelta(seconds=1)
 
 
@@ -58,6 +60,9 @@ class Position:
         return position
 
 
+Placed = tuple[Position, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryItem:
     """One thing that happened. `type` is lifecycle, step, error, signal, event, schedule or operator.
@@ -78,31 +83,56 @@ class HistoryItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Which items are wanted: after one, before one, the first or the last `limit`."""
+    """Which items are wanted: after one, before one, the first or the last `limit`, and of how many bytes.
+
+    `cuts` are the last positions that were read of sources which have more than these bytes.
+    """
 
     limit: int
     after: Position | None = None
     before: Position | None = None
     newest: bool = False
+    most_bytes: int | None = None
+    cuts: list[Position] = field(default_factory=list)
 
     def wants(self, position: Position) -> bool:
         too_early = self.after is not None and position <= self.after
         return not too_early and (self.before is None or position < self.before)
 
-    def take(self, rows: QuerySet[Any], field: str, position: Callable[[Any], Position]) -> Iterator[Any]:
-        """At most `limit` wanted rows, the first or the last ones, in slices."""
+    def reached(self, position: Position) -> bool:
+        """Whether nothing that was not read stands before this one."""
+        return all(position >= cut if self.newest else position <= cut for cut in self.cuts)
+
+    def take(self, rows: QuerySet[Any], time: str, rank: int, large: Sequence[str] = ()) -> Iterator[Placed]:
+        """At most `limit` wanted rows, the first or the last ones by their `time`; fewer where they are `large`."""
         if self.after is not None:
-            rows = rows.filter(**{f"{field}__gte": self.after.time - _SLACK})
+            rows = rows.filter(**{f"{time}__gte": self.after.time - _SLACK})
         if self.before is not None:
-            rows = rows.filter(**{f"{field}__lte": self.before.time + _SLACK})
+            rows = rows.filter(**{f"{time}__lte": self.before.time + _SLACK})
         sign = "-" if self.newest else ""
-        rows, size, found = rows.order_by(f"{sign}{field}", f"{sign}id"), self.limit + _SPARE, 0
+        rows = rows.order_by(f"{sign}{time}", f"{sign}id")
+        if self.most_bytes is not None and large:
+            rows = self._affordable(rows, time, rank, large, self.most_bytes)
+        return self._wanted(rows, lambda row: Position(getattr(row, time), rank, row.id))
+
+    def _affordable(self, rows: QuerySet[Any], time: str, rank: int, large: Sequence[str], most: int) -> QuerySet[Any]:
+        """Those of the wanted rows that the bytes allow."""
+        places = rows.annotate(_bytes=size_of(large)).values_list("id", time, "_bytes")
+        wanted = list(self._wanted(places, lambda place: Position(place[1], rank, place[0])))
+        number = how_many([size for _, (_, _, size) in wanted], most)
+        if number < len(wanted):
+            self.cuts.append(wanted[number - 1][0])
+        return rows.filter(id__in=[position.id for position, _ in wanted[:number]])
+
+    def _wanted(self, rows: QuerySet[Any], place: Callable[[Any], Position]) -> Iterator[Placed]:
+        """The first `limit` that are wanted, in slices."""
+        size, found = self.limit + _SPARE, 0
         for start in range(0, MOST * 100, size):
             chunk = list(rows[start : start + size])
             for row in chunk:
-                if found < self.limit and self.wants(position(row)):
+                if found < self.limit and self.wants(position := place(row)):
                     found += 1
-                    yield row
+                    yield position, row
             if len(chunk) < size or found >= self.limit:
                 return
 
@@ -118,6 +148,13 @@ def timeline(execution: Any, *, limit: int = MOST, after: str = "") -> list[Hist
     Raises `ExecutionNotFound` and `InvalidPosition`.
     """
     return _read(execution, Page(limit=limit, after=Position.parse(after) if after else None))
+
+
+def timeline_page(execution: Any, *, limit: int, after: str, most_bytes: int) -> tuple[list[HistoryItem], bool]:
+    """The same, but no more than about so many bytes of data at once, and at least one item; whether others follow."""
+    page = Page(limit=limit + 1, after=Position.parse(after) if after else None, most_bytes=most_bytes // LARGE)
+    items = _read(execution, page)
+    return items[:limit], len(items) > limit or bool(page.cuts)
 
 
 def recent(execution: Any, *, limit: int = 100, before: str = "") -> list[HistoryItem]:
@@ -140,6 +177,7 @@ def _read(execution: Any, page: Page) -> list[HistoryItem]:
     id = getattr(execution, "id", execution)
     sources = (_own, _events, _signals, _beginnings, _outcomes)
     found = sorted((found for source in sources for found in source(id, page)), key=lambda found: found[0])
+    found = [one for one in found if page.reached(one[0])]
     chosen = found[-page.limit :] if page.newest else found[: page.limit]
     return [replace(item, data=codec.redact(item.data)) for _, item in chosen] if page.limit > 0 else []
 
@@ -193,27 +231,20 @@ def _end(id: UUID, completed_at: datetime | None) -> datetime | None:
 
 
 def _events(id: UUID, page: Page) -> Iterator[Found]:
-    def position(event: Event) -> Position:
-        return Position(event.created_at, 2, event.id)
-
     rows = Event.objects.using(conf.database()).filter(execution_id=id)
-    for event in page.take(rows, "created_at", position):
+    for position, event in page.take(rows, "created_at", 2, ("data",)):
         data = event.data if isinstance(event.data, dict) else {} if event.data is None else {"data": event.data}
-        step_key = data.get("step")
-        title = titles.of_event(event.type, event.name, data)
-        yield _item(position(event), event.type, event.name, title, data, step_key if isinstance(step_key, str) else "")
+        title, step = titles.of_event(event.type, event.name, data), data.get("step")
+        yield _item(position, event.type, event.name, title, data, step if isinstance(step, str) else "")
 
 
 def _signals(id: UUID, page: Page) -> Iterator[Found]:
-    def position(signal: Signal) -> Position:
-        return Position(signal.created_at, 3, signal.id)
-
     rows = Signal.objects.using(conf.database()).filter(execution_id=id)
-    for signal in page.take(rows, "created_at", position):
+    for position, signal in page.take(rows, "created_at", 3, ("data",)):
         delivered = signal.event_id is not None
         data = {"number": signal.number, "data": signal.data, "consumed_at": _text(signal.consumed_at)}
         type, title = "event" if delivered else "signal", titles.of_message(signal.name, delivered=delivered)
-        yield _item(position(signal), type, signal.name, title, data, signal.step_key)
+        yield _item(position, type, signal.name, title, data, signal.step_key)
 
 
 def _steps(id: UUID) -> QuerySet[StepResult]:
@@ -224,29 +255,21 @@ def _steps(id: UUID) -> QuerySet[StepResult]:
 
 def _beginnings(id: UUID, page: Page) -> Iterator[Found]:
     """Where a step or a wait began, unless it had its outcome at once."""
-
-    def position(step: StepResult) -> Position:
-        return Position(step.created_at, 4, step.id)
-
     instant = Q(completed_at__isnull=False, created_at=F("completed_at"))
-    rows = _steps(id).exclude(instant).filter(kind__in=_LASTING)
-    for step in page.take(rows, "created_at", position):
+    rows = _steps(id).exclude(instant).filter(kind__in=_LASTING).defer("error")
+    for position, step in page.take(rows, "created_at", 4):
         data = _without_nothing(
             {"kind": step.kind, "status": "started", "deadline": _text(step.deadline), "child": _text(step.child_id)}
         )
-        yield _item(position(step), "step", step.name, titles.of_beginning(step), data, step.key)
+        yield _item(position, "step", step.name, titles.of_beginning(step), data, step.key)
 
 
 _LASTING = (StepKind.STEP, StepKind.SLEEP, StepKind.SIGNAL, StepKind.EVENT, StepKind.TOKEN, StepKind.CHILD)
 
 
 def _outcomes(id: UUID, page: Page) -> Iterator[Found]:
-    def position(step: StepResult) -> Position:
-        assert step.completed_at is not None  # the query asks for it
-        return Position(step.completed_at, 5, step.id)
-
     rows = _steps(id).filter(completed_at__isnull=False).exclude(status__in=OPEN_STEPS)
-    for step in page.take(rows, "completed_at", position):
+    for position, step in page.take(rows, "completed_at", 5, ("error",)):
         data = {
             "kind": step.kind,
             "status": step.status,
@@ -259,7 +282,7 @@ def _outcomes(id: UUID, page: Page) -> Iterator[Found]:
             "child": _text(step.child_id),
         }
         title = titles.of_outcome(step, answered=step.answered)
-        yield _item(position(step), "step", step.name, title, _without_nothing(data), step.key)
+        yield _item(position, "step", step.name, title, _without_nothing(data), step.key)
 
 
 def _without_nothing(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def test_triggers_are_listed_in_pages(viewer: Api, django_assert_max_num_queries
 
     assert len(found) == 5
     assert set(found) == made
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         viewer.get("triggers")
 
 

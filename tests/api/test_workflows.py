@@ -132,5 +132,5 @@ def test_the_start_of_a_definition_makes_its_triggers(
     answer = manager("DELETE", f"triggers/{trigger.id}")
 
     assert (trigger.origin, answer.status_code) == ("definition", 409)
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         manager.get("workflows")

@@ -109,6 +109,7 @@ def follow(access: Access, query: Mapping[str, Any]) -> dict[str, Any]:
             name=query.get("name", ""),
             workflow=query.get("workflow", ""),
             limit=paging.limit_of(query),
+            most_bytes=conf.api_max_page_bytes(),
             visible=access.visible if access.is_scoped else everything,
         ),
     )

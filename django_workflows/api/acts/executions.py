@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db.models import CharField, Q, QuerySet
 from django.db.models.functions import Cast
@@ -22,6 +21,7 @@ from django_workflows.api.requests import checked
 from django_workflows.api.shapes import executions as shapes
 from django_workflows.api.shapes import history as histories
 from django_workflows.inspection.instants import Instant
+from django_workflows.inspection.sizes import fitting
 from django_workflows.inspection.spans import spans
 from django_workflows.models import Execution, Status, StepResult
 
@@ -67,7 +67,7 @@ def list_executions(access: Access, query: Mapping[str, Any]) -> paging.Page:
         access.require("view_payload")
         return _search(rows, query, limit)
     rows = paging.newest_first(rows.defer("input", "output", "state"), query.get("cursor"))
-    page, cursor = paging.cut(list(rows[: limit + 1]), limit, _place)
+    page, cursor = paging.read(rows, limit, _place, ("error", "reason", "tags"))
     return paging.Page(results=shapes.summaries(page, reveal=reveal), cursor=cursor)
 
 
@@ -120,22 +120,17 @@ def _search(rows: QuerySet[Execution], query: Mapping[str, Any], limit: int) -> 
     """A page of failed executions with a text in their error, out of the next `SEARCHED`."""
     rows = paging.newest_first(rows.filter(status=Status.FAILED), query.get("cursor"))
     looked_at = list(rows.values_list("created_at", "id")[:SEARCHED])
+    end = looked_at[-1] if len(looked_at) == SEARCHED else None
     text = Cast("error", CharField())  # the column encodes what it is compared with as JSON
-    within = Execution.objects.using(rows.db).filter(pk__in=[id for _, id in looked_at])
-    candidates = within.alias(_error=text).filter(_error__icontains=query["error"]).only("pk", "error")
-    hits = {row.pk for row in candidates if _shows(row.error, query["error"])}
-    ids: list[UUID] = []
-    end = None
-    for created_at, id in looked_at:
-        if id in hits:
-            ids.append(id)
-            if len(ids) == limit:
-                end = (created_at, id)
-                break
-    if end is None and len(looked_at) == SEARCHED:
-        end = looked_at[-1]
-    found = {row.id: row for row in within.filter(pk__in=ids).defer("input", "output", "state")}
-    results = shapes.summaries([found[id] for id in ids if id in found], reveal=True)
+    within = rows.filter(pk__in=[id for _, id in looked_at]).alias(_error=text)
+    candidates = within.filter(_error__icontains=query["error"]).defer("input", "output", "state")
+    found, is_cut = fitting(candidates, ("error",), limit=SEARCHED, most=conf.api_max_page_bytes())
+    hits = [row for row in found if _shows(row.error, query["error"])]
+    if len(hits) >= limit:
+        end = _place(hits[limit - 1])
+    elif is_cut:
+        end = _place(found[-1])
+    results = shapes.summaries(hits[:limit], reveal=True)
     return paging.Page(results=results, cursor=None if end is None else paging.to_cursor(*end))
 
 
@@ -156,11 +151,11 @@ def get_history(access: Access, id: object, query: Mapping[str, Any]) -> paging.
     query = checked(HistoryQuery, query)
     execution = access.execution(id, without=("input", "output", "state", "error"))
     limit, reveal = paging.limit_of(query), access.reveals(execution)
-    items = inspection.timeline(execution, limit=limit + 1, after=query.get("cursor", ""))
-    cursor = items[limit - 1].position if len(items) > limit else None
-    return paging.Page(
-        results=[histories.history_document(item, reveal=reveal) for item in items[:limit]], cursor=cursor
+    items, has_next = inspection.timeline_page(
+        execution, limit=limit, after=query.get("cursor", ""), most_bytes=conf.api_max_page_bytes()
     )
+    cursor = items[-1].position if items and has_next else None
+    return paging.Page(results=[histories.history_document(item, reveal=reveal) for item in items], cursor=cursor)
 
 
 def get_steps(access: Access, id: object, query: Mapping[str, Any]) -> paging.Page:
@@ -173,8 +168,10 @@ def get_steps(access: Access, id: object, query: Mapping[str, Any]) -> paging.Pa
         generation, seq, step = paging.from_cursor(cursor, paging.number, paging.number, paging.identity)
         same = Q(generation=generation)
         rows = rows.filter(Q(generation__gt=generation) | same & (Q(seq__gt=seq) | Q(seq=seq, id__gt=step)))
-    rows = rows.order_by("generation", "seq", "id").defer(*(() if reveal else ("input", "output")))
-    page, cursor = paging.cut(list(rows[: limit + 1]), limit, lambda step: (step.generation, step.seq, step.id))
+    payloads = ("input", "output")
+    rows = rows.order_by("generation", "seq", "id").defer(*(() if reveal else payloads))
+    large = ("error", *(payloads if reveal else ()))
+    page, cursor = paging.read(rows, limit, lambda step: (step.generation, step.seq, step.id), large)
     return paging.Page(results=histories.step_documents(list(page), reveal=reveal), cursor=cursor)
 
 

@@ -69,8 +69,8 @@ def list_triggers(access: Access, query: Mapping[str, Any]) -> paging.Page:
         workflow, id = paging.from_cursor(cursor, paging.word, paging.identity)
         rows = rows.filter(Q(workflow__gt=workflow) | Q(workflow=workflow, id__gt=id))
     limit = paging.limit_of(query)
-    found = list(rows.order_by("workflow", "id")[: limit + 1])
-    page, cursor = paging.cut(found, limit, lambda trigger: (trigger.workflow, trigger.id))
+    rows = rows.order_by("workflow", "id")
+    page, cursor = paging.read(rows, limit, lambda trigger: (trigger.workflow, trigger.id), ("config",))
     shape = TriggerDocument()
     return paging.Page(results=[shape.to_representation(trigger) for trigger in page], cursor=cursor)
 

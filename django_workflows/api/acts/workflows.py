@@ -34,7 +34,8 @@ def list_workflows(access: Access, query: Mapping[str, Any]) -> paging.Page:
         (name,) = paging.from_cursor(cursor, paging.word)
         rows = rows.filter(name__gt=name)
     limit = paging.limit_of(query)
-    page, cursor = paging.cut(list(rows.order_by("name")[: limit + 1]), limit, lambda workflow: (workflow.name,))
+    rows = rows.order_by("name")
+    page, cursor = paging.read(rows, limit, lambda workflow: (workflow.name,), ("description", "tags"))
     return paging.Page(results=[shapes.summary(workflow) for workflow in page], cursor=cursor)
 
 
@@ -62,7 +63,7 @@ def list_versions(access: Access, name: str, query: Mapping[str, Any]) -> paging
         (below,) = paging.from_cursor(cursor, paging.number)
         rows = rows.filter(version__lt=below)
     limit = paging.limit_of(query)
-    page, cursor = paging.cut(list(rows.order_by("-version")[: limit + 1]), limit, lambda row: (row.version,))
+    page, cursor = paging.read(rows.order_by("-version"), limit, lambda row: (row.version,), ("definition",))
     newest = access.visible(Execution.objects.filter(workflow=workflow.name)).order_by("-created_at")
     counted = list(newest.values_list("version", flat=True)[:COUNTED])
     counts = Counter(counted)

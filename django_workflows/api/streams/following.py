@@ -12,7 +12,7 @@ from django.utils import translation
 
 from django_workflows import codec, conf
 from django_workflows.api.shapes.history import history_document
-from django_workflows.inspection import HistoryItem, timeline
+from django_workflows.inspection import HistoryItem, timeline_page
 from django_workflows.inspection.timeline import Position
 from django_workflows.models import FINISHED, Execution
 
@@ -44,22 +44,28 @@ class Follower:
 
     def __init__(self, id: UUID, *, after: str, reveal: bool) -> None:
         """`after` is the position of the last thing that the reader has. Raises `InvalidPosition`."""
-        self.id, self.finished, self.gone = id, False, False
+        self.id, self.finished, self.gone, self.more = id, False, False, False
+        self._after = ""
         self._start = self._last = Position.parse(after) if after else None
         self._reveal, self._language = reveal, translation.get_language()
         self._seen: dict[str, datetime] = {}
         self._status: Mapping[str, Any] = {}
 
     def look(self) -> list[News]:
-        """What is new. Afterwards `finished` says whether anything can follow, `gone` whether it was deleted."""
+        """What is new, a page of it at most. Afterwards `more` says whether to look on at once, `finished` whether
+        anything can follow, and `gone` whether it was deleted.
+        """
         row = Execution.objects.using(conf.database()).filter(pk=self.id).defer("input", "output", "error").first()
         if row is None:
             self.gone = True
             return []
         # read before its history: what is finished then has all of it
-        self.finished = row.status in FINISHED
+        is_finished = row.status in FINISHED
         with translation.override(self._language):
             news = [*self._history()]
+        if self.more:
+            return news
+        self.finished = is_finished
         status = {"status": row.status, "current_step": row.current_step}
         if self._reveal:
             status["state"] = codec.redact(row.state)
@@ -71,15 +77,13 @@ class Follower:
         return news
 
     def _history(self) -> Iterator[News]:
-        after, is_full = self._overlap(), True
-        while is_full:
-            items = timeline(self.id, limit=PAGE, after=after)
-            is_full = len(items) == PAGE
-            for item in items:
-                after = item.position
-                if self._is_new(item):
-                    document = history_document(item, reveal=self._reveal)
-                    yield News(kind="history", document=document, position=str(self._last))
+        after = self._after if self.more else self._overlap()
+        items, self.more = timeline_page(self.id, limit=PAGE, after=after, most_bytes=conf.api_max_page_bytes())
+        for item in items:
+            self._after = item.position
+            if self._is_new(item):
+                document = history_document(item, reveal=self._reveal)
+                yield News(kind="history", document=document, position=str(self._last))
 
     def _overlap(self) -> str:
         if self._last is None:

@@ -48,6 +48,9 @@ def send(follower: Follower, give_back: Callable[[], None]) -> Iterator[bytes]:
                     yield as_text(news)
                 if follower.finished or follower.gone:
                     return
+                if follower.more:
+                    known = None
+                    continue
             if clock.monotonic() - beat > HEARTBEAT:
                 beat = clock.monotonic()
                 yield STILL_HERE
@@ -70,6 +73,8 @@ async def asend(follower: Follower, give_back: Callable[[], None]) -> AsyncItera
                 yield as_text(news)
             if follower.finished or follower.gone:
                 return
+            if follower.more:
+                continue
             await watch.wait(FULL_LOOK)
             if clock.monotonic() - beat > HEARTBEAT:
                 beat = clock.monotonic()
