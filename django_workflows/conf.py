@@ -110,6 +110,13 @@ DEFAULTS: dict[str, Setting] = {
     "API_SCOPE": Setting(
         "", (str,), None, "Dotted path of `scope(user, queryset)`, which narrows what a user of the HTTP API finds."
     ),
+    "DEFINITION_ACTIONS": Setting(
+        "",
+        (str,),
+        None,
+        "Dotted path of `allowed(user, step)`, which says whose definitions may call which `@step`; without it whoever "
+        "saves one needs the permission `call_step`.",
+    ),
     "PUBLIC_URL": Setting(
         "http://localhost:8000/api",
         (str,),
@@ -314,6 +321,11 @@ def api_stream_poll() -> float:
 def api_scope() -> str:
     """Dotted path of the function that narrows what a user finds; empty for none."""
     return str(get("API_SCOPE"))
+
+
+def definition_actions() -> str:
+    """Dotted path of the function that says which steps a user's definitions may call; empty for none."""
+    return str(get("DEFINITION_ACTIONS"))
 
 
 def feed_settle() -> float:

@@ -3,7 +3,8 @@
 WorkflowsError
 ├── InvalidInput               arguments do not fit the workflow's signature (ValueError)
 │   ├── InvalidTrigger         a trigger that cannot work
-│   └── InvalidDefinition      a workflow described as data that cannot work
+│   ├── InvalidDefinition      a workflow described as data that cannot work
+│   └── NotPermitted           a trigger or a definition does what its maker may not do
 ├── PayloadError               a value cannot be stored (ValueError)
 │   ├── PayloadTooLarge
 │   ├── PayloadTooDeep
@@ -72,6 +73,11 @@ class InvalidInput(WorkflowsError, ValueError):
         told = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in self.errors.items())
         super().__init__(clipped(told, 10_000))
 
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        """Each message with its path; an empty path means the whole."""
+        return [{"path": path, "message": text} for path, messages in self.errors.items() for text in messages]
+
 
 class InvalidTrigger(InvalidInput):
     """A trigger that cannot work; `errors` maps each of its fields to the messages."""
@@ -80,10 +86,9 @@ class InvalidTrigger(InvalidInput):
 class InvalidDefinition(InvalidInput):
     """A workflow described as data that cannot work; `errors` maps paths ("steps.0.retry") to messages."""
 
-    @property
-    def problems(self) -> list[dict[str, str]]:
-        """Each message with its path; an empty path means the whole document."""
-        return [{"path": path, "message": text} for path, messages in self.errors.items() for text in messages]
+
+class NotPermitted(InvalidInput):
+    """A trigger or a definition does what its maker may not do; `errors` maps fields and paths to messages."""
 
 
 class PayloadError(WorkflowsError, ValueError):

@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 from django_workflows import conf, operations
 from django_workflows.admin.rendering import as_html
 from django_workflows.models import Execution
+from django_workflows.rights import Maker
 
 STYLE = "django_workflows/admin.css"
 
@@ -87,6 +88,11 @@ def may_see_payloads(request: HttpRequest) -> bool:
 def may_control(request: HttpRequest, execution: Execution | None = None) -> bool:
     """Whether the user may pause, resume, cancel, retry and signal: this execution, or any."""
     return operations.may(request.user, "pause", execution)
+
+
+def maker_of(request: HttpRequest) -> Maker:
+    """Whom triggers and definitions are made by: an operator, who sees everything."""
+    return Maker(user=request.user, is_scoped=False)
 
 
 def payload_field(model: type[Model], name: str, *, as_written: bool = False) -> Callable[[Any], str]:

@@ -14,10 +14,11 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows import conf, definitions
-from django_workflows.admin.base import EngineAdmin, payload_field
+from django_workflows.admin.base import EngineAdmin, maker_of, payload_field
 from django_workflows.admin.verbs import DataField
-from django_workflows.exceptions import InvalidDefinition
+from django_workflows.exceptions import InvalidInput
 from django_workflows.models import Workflow
+from django_workflows.rights import Maker
 
 EXAMPLE = {
     "name": "welcome",
@@ -38,6 +39,8 @@ class DocumentField(DataField):
 
 class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs know it as generic
     """A definition as JSON: what is wrong with it is told with its path. `expected`: the version that was shown."""
+
+    maker: Maker | None = None  # set by the page
 
     document = DocumentField(
         label=_("Definition (JSON)"),
@@ -63,18 +66,18 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stu
             alias = conf.database()
             with transaction.atomic(using=alias):
                 try:
-                    write(self.instance, cleaned)
-                except InvalidDefinition as refusal:
+                    write(self.instance, cleaned, self.maker)
+                except InvalidInput as refusal:
                     for problem in refusal.problems:
                         self.add_error("document", f"{problem['path']}: {problem['message']}".removeprefix(": "))
                 transaction.set_rollback(True, using=alias)
         return cleaned
 
 
-def write(workflow: Workflow, values: dict[str, Any]) -> definitions.Saved:
-    """Save what the form holds. Raises `InvalidDefinition`."""
+def write(workflow: Workflow, values: dict[str, Any], maker: Maker | None) -> definitions.Saved:
+    """Save what the form holds. Raises `InvalidDefinition` and `NotPermitted`."""
     name = None if workflow._state.adding else workflow.name
-    return definitions.save(values["document"], name=name, expected=values.get("expected"))
+    return definitions.save(values["document"], name=name, expected=values.get("expected"), by=maker)
 
 
 def is_data(workflow: Workflow | None) -> bool:
@@ -129,14 +132,16 @@ class WorkflowAdmin(EngineAdmin):
         if obj is not None and not self._may_write(request, obj):
             kwargs["form"] = forms.ModelForm
         texts = {"enabled": _("While it is off nothing starts it, and what is under way goes on.")}
-        return super().get_form(request, obj, change, help_texts=texts, **kwargs)
+        form: Any = super().get_form(request, obj, change, help_texts=texts, **kwargs)
+        form.maker = maker_of(request)  # a class of this request alone
+        return form
 
     def _may_write(self, request: HttpRequest, obj: Workflow) -> bool:
         return self.has_change_permission(request, obj) and is_data(obj)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if "document" in form.cleaned_data:
-            saved = write(obj, form.cleaned_data)
+            saved = write(obj, form.cleaned_data, maker_of(request))
             obj.pk, obj.name, obj.version = saved.workflow.pk, saved.workflow.name, saved.version.version
             obj._state.adding = False
         if change:

@@ -20,11 +20,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from django_workflows import conf
-from django_workflows.admin.base import EngineAdmin, payload_field
+from django_workflows.admin.base import EngineAdmin, maker_of, payload_field
 from django_workflows.admin.rendering import badge, link_to
 from django_workflows.admin.verbs import DataField
 from django_workflows.exceptions import InvalidInput, WorkflowsError
 from django_workflows.models import Execution, Trigger, TriggerOrigin
+from django_workflows.rights import Maker
 from django_workflows.triggers import describing, firing, registering
 
 MOST = 100  # triggers of one action
@@ -34,6 +35,8 @@ _GIVEN = ("workflow", "type", "pattern", "config")
 
 class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs know it as generic
     """A trigger as an operator writes it: what is wrong is told at the field, in the words of the checks."""
+
+    maker: Maker | None = None  # set by the page
 
     config = DataField(
         label=gettext_lazy("Configuration (JSON)"),
@@ -63,7 +66,7 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs 
         alias = conf.database()
         with transaction.atomic(using=alias):
             try:
-                write(self.instance, cleaned)
+                write(self.instance, cleaned, self.maker)
             except InvalidInput as refusal:
                 self._tell(refusal)
             transaction.set_rollback(True, using=alias)
@@ -76,18 +79,18 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs 
                 self.add_error(field if field in self.fields else None, f"{option}: {text}" if option else text)
 
 
-def write(trigger: Trigger, values: dict[str, Any]) -> Trigger:
-    """Make or change what the form holds; read-only fields are absent. Raises `InvalidTrigger`."""
+def write(trigger: Trigger, values: dict[str, Any], maker: Maker | None) -> Trigger:
+    """Make or change what the form holds; read-only fields are absent. Raises `InvalidTrigger` and `NotPermitted`."""
     note, enabled = values.get("note", ""), values.get("enabled", True)
     if trigger._state.adding:
-        stored = registering.create(*(values[name] for name in _GIVEN))
+        stored = registering.create(*(values[name] for name in _GIVEN), by=maker)
     else:
         stored = Trigger.objects.using(conf.database()).get(pk=trigger.pk)
         given = {name: values[name] for name in ("workflow", "pattern", "config") if name in values}
         if any(getattr(stored, name) != value for name, value in given.items()):
-            registering.update(stored, **given)
+            registering.update(stored, **given, by=maker)
     if enabled:
-        registering.enable(stored)
+        registering.enable(stored, by=maker)
     else:
         registering.disable(stored, note)
     return stored
@@ -168,8 +171,13 @@ class TriggerAdmin(EngineAdmin):
     def _is_ours(self, request: HttpRequest, obj: Trigger) -> bool:
         return obj.origin == TriggerOrigin.OPERATOR and self.has_change_permission(request, obj)
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.maker = maker_of(request)  # a class of this request alone
+        return form
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        stored = write(obj, form.cleaned_data)
+        stored = write(obj, form.cleaned_data, maker_of(request))
         obj.pk, obj._state.adding = stored.pk, False
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
@@ -207,7 +215,10 @@ class TriggerAdmin(EngineAdmin):
 
     @admin.action(permissions=["change"], description=gettext_lazy("Enable selected triggers"))
     def enable_selected(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
-        self._apply(request, queryset, lambda _request, trigger: _("Enabled") if registering.enable(trigger) else None)
+        def act(request: HttpRequest, trigger: Trigger) -> str | None:
+            return _("Enabled") if registering.enable(trigger, by=maker_of(request)) else None
+
+        self._apply(request, queryset, act)
 
     @admin.action(permissions=["change"], description=gettext_lazy("Disable selected triggers"))
     def disable_selected(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:

@@ -15,7 +15,7 @@ from django_workflows import conf, rights
 from django_workflows.engine.database import transact
 from django_workflows.exceptions import KeyConflict
 from django_workflows.models import Execution
-from django_workflows.rights import CONTROL, PAYLOAD, SEND_EVENT, START, VIEW
+from django_workflows.rights import CONTROL, PAYLOAD, SEND_EVENT, START, VIEW, Maker
 
 __all__ = ["CONTROL", "PAYLOAD", "SEND_EVENT", "START", "VIEW", "Access", "outside", "uuid_of"]
 
@@ -46,6 +46,11 @@ class Access:
     def visible(self, rows: QuerySet[M]) -> QuerySet[M]:
         """The rows that exist for the user, on the engine's database."""
         return rights.visible(self.user, rows)
+
+    @property
+    def maker(self) -> Maker:
+        """Whom triggers and definitions are made by."""
+        return Maker(user=self.user, is_scoped=True)
 
     @property
     def is_scoped(self) -> bool:

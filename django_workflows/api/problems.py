@@ -109,7 +109,8 @@ def _of_ours(error: ours.WorkflowsError) -> Problem | None:
             return Problem(status=409, type="not-yours", detail=" ".join(error.errors["origin"]))
         case ours.InvalidInput():
             errors = [FieldError(field=name, message=m) for name, messages in error.errors.items() for m in messages]
-            return Problem(status=400, type="invalid", detail=_summary(errors), errors=errors)
+            status, type = (403, "permission-denied") if isinstance(error, ours.NotPermitted) else (400, "invalid")
+            return Problem(status=status, type=type, detail=_summary(errors), errors=errors)
         case ours.PayloadTooLarge():
             return Problem(status=413, type="too-large", detail=detail)
         case ours.PayloadError() | InvalidPosition() | InvalidCursor():

@@ -88,6 +88,10 @@ class Registry:
         self._refuse_duplicate(f"step {name}")
         return self._steps.get(name)
 
+    def is_single_step(self, name: str) -> bool:
+        """Whether what can be started under this name is a step, and no workflow."""
+        return name in self._steps and name not in self._workflows
+
     def alone(self, step: AnyStep) -> AnyWorkflow:
         """The workflow of a single step, to be executed by workers that find the step by its name.
 

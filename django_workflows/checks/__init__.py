@@ -16,6 +16,7 @@
 | E012 | a webhook needs a package that is not installed |
 | E013 | `API_SCOPE` names no function |
 | E014 | two workflows declare a webhook of one path |
+| E015 | `DEFINITION_ACTIONS` names no function |
 | W001 | an unknown setting |
 | W002 | SQLite: transactions begin without the write lock |
 | W003 | SQLite: readers and the writer exclude each other (no WAL) |

@@ -19,20 +19,36 @@ from django_workflows.checks.settings import TAG, check_settings
 LARGE = {"API_MAX_BODY_BYTES": 64 * 1024 * 1024, "WEBHOOK_MAX_BODY_BYTES": 64 * 1024 * 1024}
 LARGE |= {"API_MAX_PAGE_SIZE": 1_000, "API_MAX_BATCH": 1_000}
 
+FUNCTIONS = (
+    (
+        "API_SCOPE",
+        "django_workflows.E013",
+        "Give the dotted path of a function scope(user, queryset) that returns the rows which the user may find.",
+    ),
+    (
+        "DEFINITION_ACTIONS",
+        "django_workflows.E015",
+        "Give the dotted path of a function allowed(user, step) that says whether the user's definitions may call it.",
+    ),
+)
+
 
 @register(TAG)
 def check_api(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Whether the project's scope is there: without it everybody would find everything, or nothing."""
-    if any(isinstance(message, Error) for message in check_settings()) or not (path := conf.api_scope()):
+    """Whether the project's functions that decide on rights are there: without, all would be allowed, or nothing."""
+    if any(isinstance(message, Error) for message in check_settings()):
         return []
+    found = (_function(*about) for about in FUNCTIONS if conf.get(about[0]))
+    return [error for error in found if error is not None]
+
+
+def _function(setting: str, id: str, hint: str) -> Error | None:
+    path = conf.get(setting)
     try:
         problem = "" if callable(import_string(path)) else "it is no function"
     except ImportError as error:
         problem = str(error)
-    if not problem:
-        return []
-    hint = "Give the dotted path of a function scope(user, queryset) that returns the rows which the user may find."
-    return [Error(f"WORKFLOWS['API_SCOPE'] is {path!r}: {problem}.", hint=hint, id="django_workflows.E013")]
+    return Error(f"WORKFLOWS[{setting!r}] is {path!r}: {problem}.", hint=hint, id=id) if problem else None
 
 
 @register(TAG, deploy=True)

@@ -89,14 +89,19 @@ def publish_or_get(
     source: str = "",
     headers: Mapping[str, Any] | None = None,
     deliver_at: datetime | None = None,
+    made_by: str = "",
 ) -> tuple[Event, bool]:
-    """The same with any id, and whether the event is a new one; without an id it always is."""
+    """The same with any id, and whether the event is a new one; without an id it always is.
+
+    With `made_by`, the id of a user, it reaches only what exists for him.
+    """
     publishing = Publishing(
         name=check_input_name("name", name),
         data=_encode(data),
         event_id=None if id is None else check_input_name("id", id, KEY_LENGTH),
         source=check_input_name("source", source) if source else "",
         headers=None if headers is None else _encode(dict(headers)),
+        made_by=made_by,
         deliver_at=None if deliver_at is None else check_moment("deliver_at", deliver_at),
     )
     for _ in range(_TRIES):
@@ -207,6 +212,7 @@ class Publishing(Message):
     event_id: str | None
     source: str
     headers: str | None
+    made_by: str
     deliver_at: datetime | None
 
     def publish(self, cursor: CursorWrapper) -> Event | None:
@@ -214,7 +220,7 @@ class Publishing(Message):
         dialect = self.dialect
         later = [] if self.deliver_at is None else [store(dialect, self.deliver_at)]
         text = statements.PUBLISH.format(now=dialect.now(), deliver_at="%s" if later else dialect.now())
-        own = [store(dialect, self.id), self.name, self.data, self.headers, self.source, self.event_id]
+        own = [store(dialect, self.id), self.name, self.data, self.headers, self.source, self.event_id, self.made_by]
         cursor.execute(text, [*own, *later])
         row = cursor.fetchone()
         return None if row is None else self._stored(*row)
@@ -249,6 +255,7 @@ class Publishing(Message):
             headers=None if self.headers is None else codec.decode(self.headers),
             source=self.source,
             event_id=self.event_id,
+            made_by=self.made_by,
             deliver_at=read_time(deliver_at),
             created_at=read_time(created_at),
         )

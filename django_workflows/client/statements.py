@@ -76,8 +76,8 @@ SELECT inbox, queue, priority, created_at FROM received, stored
 """
 
 PUBLISH = """
-INSERT INTO django_workflows_event (id, type, name, data, headers, source, event_id, deliver_at, created_at)
-VALUES (%s, 'event', %s, %s, %s, %s, %s, {deliver_at}, {now})
+INSERT INTO django_workflows_event (id, type, name, data, headers, source, event_id, made_by, deliver_at, created_at)
+VALUES (%s, 'event', %s, %s, %s, %s, %s, %s, {deliver_at}, {now})
 ON CONFLICT DO NOTHING
 RETURNING deliver_at, created_at
 """

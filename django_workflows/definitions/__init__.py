@@ -9,11 +9,12 @@
 | `checking` | what it refers to exists, and is done in time |
 | `interpreting` | the workflow function that goes through its steps |
 | `actions` | how it calls registered steps |
+| `permitting` | what its saver must be allowed to do |
 | `stored` | versions as workers and clients ask for them |
 | `saving` | definitions as rows |
 """
 
-from django_workflows.definitions.saving import Saved, current_document, delete, save, validate
+from django_workflows.definitions.saving import Saved, current_document, delete, is_in_code, save, validate
 from django_workflows.definitions.stored import stored
 
-__all__ = ["Saved", "current_document", "delete", "save", "stored", "validate"]
+__all__ = ["Saved", "current_document", "delete", "is_in_code", "save", "stored", "validate"]

@@ -11,12 +11,14 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec, conf
 from django_workflows.authoring.registry import registry
 from django_workflows.definitions.checking import check
+from django_workflows.definitions.permitting import check_rights
 from django_workflows.definitions.reading import draft
 from django_workflows.definitions.shapes import Definition
 from django_workflows.engine.database import transact
 from django_workflows.exceptions import InvalidDefinition, WorkflowsError
 from django_workflows.models import Trigger, TriggerOrigin, Workflow, WorkflowVersion
-from django_workflows.triggers.syncing import declare
+from django_workflows.rights import Maker
+from django_workflows.triggers.syncing import Origin, declare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,25 +31,29 @@ class Saved:
     changed: bool
 
 
-def validate(document: Any) -> Definition:
-    """The definition. Raises `InvalidDefinition` with all that is wrong, by path."""
+def validate(document: Any, by: Maker | None = None) -> Definition:
+    """The definition. Raises `InvalidDefinition` with all that is wrong, by path, and `NotPermitted`."""
     definition, problems = draft(document)
+    if by is not None:  # first, as what is wrong with its steps tells what they are
+        check_rights(definition, by)
     check(definition, problems)
     _refuse_code(definition.name)
     return definition
 
 
-def save(document: Any, *, name: str | None = None, expected: int | None = None) -> Saved:
+def save(document: Any, *, name: str | None = None, expected: int | None = None, by: Maker | None = None) -> Saved:
     """Store it as the current version of its name, with its triggers. The same document again changes nothing.
 
     With `name`, the document must have that name. With `expected`, the current version must have that number: somebody
-    else may have saved another meanwhile. Raises `InvalidDefinition`; permissions are the callers' business.
+    else may have saved another meanwhile. `by` is who saves it, and must be allowed to do what it will do; without, it
+    is code. Raises `InvalidDefinition` and `NotPermitted`; whether somebody may save any is the callers' business.
     """
-    definition = validate(document)
+    definition = validate(document, by)
     if name is not None and definition.name != name:
         raise InvalidDefinition({"name": [f"This is {name!r}; a definition with another name is another workflow."]})
     text = codec.canonical(document)
-    storing = _Storing(definition, document, hashlib.sha256(text.encode()).hexdigest(), expected)
+    made_by = "" if by is None else by.id
+    storing = _Storing(definition, document, hashlib.sha256(text.encode()).hexdigest(), expected, made_by)
     return transact(storing.alias, storing)
 
 
@@ -77,22 +83,28 @@ def current_document(name: str) -> dict[str, Any] | None:
     return None if row is None else cast(dict[str, Any], row.definition)
 
 
-def _refuse_code(name: str) -> None:
+def is_in_code(name: str) -> bool:
+    """Whether the code has a workflow, or a step that can be started, of this name."""
     try:
-        is_code = registry.in_code(name) is not None
+        return registry.in_code(name) is not None
     except WorkflowsError:  # a duplicate
-        is_code = True
-    if is_code:
+        return True
+
+
+def _refuse_code(name: str) -> None:
+    if is_in_code(name):
         raise InvalidDefinition({"name": [f"{name!r} is code; change it there, or take another name."]})
 
 
 class _Storing:
     """One attempt to store a definition, in one transaction."""
 
-    def __init__(self, definition: Definition, document: Any, fingerprint: str, expected: int | None) -> None:
+    def __init__(
+        self, definition: Definition, document: Any, fingerprint: str, expected: int | None, made_by: str
+    ) -> None:
         self.alias = conf.database()
         self._definition, self._document, self._fingerprint = definition, document, fingerprint
-        self._expected = expected
+        self._expected, self._made_by = expected, made_by
 
     def __call__(self, cursor: CursorWrapper) -> Saved:
         workflow, created = Workflow.objects.using(self.alias).get_or_create(name=self._definition.name)
@@ -100,14 +112,17 @@ class _Storing:
         latest = self._latest()
         if self._expected is not None and self._expected != (0 if created else workflow.version):
             raise InvalidDefinition({"": [f"Somebody has saved version {workflow.version} meanwhile; look at it."]})
-        if created and latest is not None and latest.fingerprint == self._fingerprint:
+        # whose it was, too: his scope holds for its executions
+        before = None if latest is None else (latest.fingerprint, latest.made_by)
+        if created and latest is not None and before == (self._fingerprint, self._made_by):
             version, changed = latest, False
         elif not created and (same := self._current(workflow)) is not None:
             return Saved(workflow=workflow, version=same, created=False, changed=False)
         else:
             version, changed = self._add(1 if latest is None else latest.version + 1), True
         self._describe(workflow, version.version)
-        declare(self.alias, workflow.name, self._definition.triggers, origin=TriggerOrigin.DEFINITION)
+        origin = Origin(TriggerOrigin.DEFINITION, self._made_by)
+        declare(self.alias, workflow.name, self._definition.triggers, origin=origin)
         return Saved(workflow=workflow, version=version, created=created, changed=changed)
 
     def _versions(self) -> Any:
@@ -125,7 +140,7 @@ class _Storing:
 
     def _add(self, number: int) -> WorkflowVersion:
         row = WorkflowVersion(workflow=self._definition.name, version=number, fingerprint=self._fingerprint)
-        row.definition = self._document
+        row.definition, row.made_by = self._document, self._made_by
         row.input_schema = self._definition.input_schema
         row.save(using=self.alias, force_insert=True)
         return row

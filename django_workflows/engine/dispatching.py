@@ -23,6 +23,7 @@ from django_workflows.engine.committing import Locked, lock
 from django_workflows.engine.database import planning_cursor, transact
 from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid, store
 from django_workflows.engine.published import MISSING, PUBLISHED, Published, hash_for, read_published
+from django_workflows.engine.reaching import receivers
 from django_workflows.models import FINISHED
 
 BATCH = 100
@@ -70,6 +71,8 @@ WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deli
 ORDER BY deliver_at, id LIMIT %s {{lock}}
 """
 
+_FIRST = UUID(int=0)
+
 AFTER = "AND deliver_at >= %s AND (deliver_at, id) > (%s, %s)"
 
 DISPATCHED = """
@@ -87,7 +90,7 @@ OPEN_WAITS = """
 SELECT s.execution_id, s.id, s.key, e.queue FROM django_workflows_stepresult s
 JOIN django_workflows_execution e ON e.id = s.execution_id AND e.generation = s.generation
 WHERE s.kind = 'event' AND s.status = 'scheduled' AND s.superseded = 0 AND s.name = %s AND s.match_keys = %s
-AND s.match_hash = %s AND (s.deadline IS NULL OR s.deadline > {now}) AND e.completed_at IS NULL
+AND s.match_hash = %s AND s.execution_id > %s AND (s.deadline IS NULL OR s.deadline > {now}) AND e.completed_at IS NULL
 AND NOT EXISTS (
     SELECT 1 FROM django_workflows_signal g WHERE g.execution_id = s.execution_id AND g.event_id = %s
 )
@@ -135,7 +138,7 @@ class Round:
     """One transaction of dispatching."""
 
     def __init__(self, alias: str, trigger: Triggering | None) -> None:
-        self.dialect, self._trigger = dialect_of(connections[alias]), trigger
+        self._alias, self.dialect, self._trigger = alias, dialect_of(connections[alias]), trigger
         self.events: list[Published] = []
         self.done = Dispatched()
 
@@ -175,21 +178,39 @@ class Round:
 
     def _deliver_to_all(self, cursor: CursorWrapper, event: Published) -> bool:
         """Deliver to every open wait that matches; False when some are left for the next round."""
-        complete, dialect = True, self.dialect
+        complete = True
         if (data := event.value()) is MISSING:
             return True
         for keys in _known_keys(cursor, event.name):
-            if (wanted := hash_for(data, keys)) is None:
-                continue
-            parameters = [event.name, keys, wanted, store(dialect, event.id), MOST_DELIVERIES]
-            with planning_cursor(cursor) as planning:  # most waits may be for one event
-                planning.execute(OPEN_WAITS.format(now=dialect.now()), parameters)
-                rows = planning.fetchall()
-            waits = [OpenWait(read_uuid(id), read_uuid(step), key, queue) for id, step, key, queue in rows]
-            received, none_locked = deliver(cursor, dialect, event, waits)
-            self._note(receivers=received, queues=frozenset(wait.queue for wait in waits))
-            complete = complete and len(waits) < MOST_DELIVERIES and none_locked
+            if (wanted := hash_for(data, keys)) is not None:
+                complete = self._deliver_to(cursor, event, keys, wanted) and complete
         return complete
+
+    def _deliver_to(self, cursor: CursorWrapper, event: Published, keys: str, wanted: str) -> bool:
+        """The same for one set of keys. What the event may not reach is passed over, and stays as it is."""
+        complete, number, last = True, 0, _FIRST
+        while number < MOST_DELIVERIES:
+            found = self._find_waits(cursor, event, keys, wanted, last)
+            reached = receivers(self._alias, event, {wait.execution_id for wait in found})
+            waits = [wait for wait in found if wait.execution_id in reached]
+            received, none_locked = deliver(cursor, self.dialect, event, waits)
+            self._note(receivers=received, queues=frozenset(wait.queue for wait in waits))
+            complete = complete and none_locked
+            if len(found) < MOST_DELIVERIES:
+                return complete
+            number, last = number + len(waits), found[-1].execution_id
+        return False
+
+    def _find_waits(
+        self, cursor: CursorWrapper, event: Published, keys: str, wanted: str, last: UUID
+    ) -> list[OpenWait]:
+        ids = [store(self.dialect, id) for id in (last, event.id)]
+        with planning_cursor(cursor) as planning:  # most waits may be for one event
+            parameters = [event.name, keys, wanted, *ids, MOST_DELIVERIES]
+            planning.execute(OPEN_WAITS.format(now=self.dialect.now()), parameters)
+            return [
+                OpenWait(read_uuid(id), read_uuid(step), key, queue) for id, step, key, queue in planning.fetchall()
+            ]
 
     def _note(
         self, *, receivers: tuple[UUID, ...] = (), started: tuple[UUID, ...] = (), queues: frozenset[str]

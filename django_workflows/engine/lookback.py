@@ -17,6 +17,7 @@ from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid, sto
 from django_workflows.engine.dispatching import OpenWait, deliver
 from django_workflows.engine.loading import Unread, read_unread
 from django_workflows.engine.published import MISSING, PUBLISHED, Published, hash_for, keys_of, read_published
+from django_workflows.engine.reaching import receivers
 
 WAIT_AT = """
 SELECT id FROM django_workflows_stepresult
@@ -55,7 +56,8 @@ class Lookback:
         keys, wanted = keys_of(self.match), codec.match_hash(dict(self.match))
         for event in self._events(cursor, dialect):
             data = event.value()
-            if data is not MISSING and hash_for(data, keys) == wanted and self._is_new(cursor, dialect, event):
+            matches = data is not MISSING and hash_for(data, keys) == wanted
+            if matches and self._is_new(cursor, dialect, event) and receivers(self.alias, event, [self.execution_id]):
                 self._deliver(cursor, dialect, event)
                 break
         unread = (unread for _, unread in read_unread(cursor, dialect, [self.execution_id]))

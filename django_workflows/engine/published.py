@@ -18,7 +18,7 @@ logger = logging.getLogger("django_workflows")
 
 MISSING = object()
 
-PUBLISHED = "id, name, data, created_at, deliver_at, event_id, source, headers, triggered_at"
+PUBLISHED = "id, name, data, created_at, deliver_at, event_id, source, headers, made_by, triggered_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Published:
     event_id: str | None = None
     source: str = ""
     headers: str | None = None
+    made_by: str = ""
     is_triggered: bool = False
 
     def value(self) -> Any:
@@ -46,11 +47,11 @@ class Published:
 
 def read_published(cursor: CursorWrapper) -> list[Published]:
     events = []
-    for id, name, data, created_at, deliver_at, event_id, source, headers, triggered_at in cursor.fetchall():
+    for id, name, data, created_at, deliver_at, event_id, source, headers, made_by, triggered_at in cursor.fetchall():
         created = clock.parse_sql_time(created_at)
         deliver = created if deliver_at is None else clock.parse_sql_time(deliver_at)
-        is_triggered = triggered_at is not None
-        events.append(Published(read_uuid(id), name, data, created, deliver, event_id, source, headers, is_triggered))
+        about = event_id, source, headers, made_by
+        events.append(Published(read_uuid(id), name, data, created, deliver, *about, triggered_at is not None))
     return events
 
 

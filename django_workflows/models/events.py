@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.models.executions import Execution
-from django_workflows.models.fields import PayloadField
+from django_workflows.models.fields import PayloadField, made_by_column
 from django_workflows.models.workflows import NAME_LENGTH
 
 TRIGGER_FAILED = "trigger.failed"  # the name of the record that a trigger could not start its workflow
@@ -44,6 +44,7 @@ class Event(models.Model):
     headers = PayloadField(_("headers"), null=True, blank=True)
     source = models.CharField(_("source"), max_length=NAME_LENGTH, blank=True, default="")
     event_id = models.CharField(_("publisher's id"), max_length=255, null=True, blank=True)  # noqa: DJ001  # unique
+    made_by = made_by_column()
     deliver_at = models.DateTimeField(_("deliver at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))
     triggered_at = models.DateTimeField(_("triggers started at"), null=True, blank=True)

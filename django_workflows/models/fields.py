@@ -8,6 +8,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement
+from django.utils.translation import gettext_lazy as _
 
 from django_workflows import codec
 
@@ -40,6 +41,19 @@ class PayloadField(models.TextField):  # type: ignore[type-arg]  # the stubs' pa
         if value is None or isinstance(value, Undecodable):
             return value
         return codec.encode(value)
+
+
+def made_by_column() -> models.CharField[str, str]:
+    """The column that names the user through whom a row came, whose scope holds for what the row reaches."""
+    return models.CharField(
+        _("made by"),
+        max_length=255,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("Id of the user who made it over HTTP; empty where code or an operator did."),
+    )
 
 
 class TagsField(models.JSONField):

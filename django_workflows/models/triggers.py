@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_workflows.models.fields import PayloadField
+from django_workflows.models.fields import PayloadField, made_by_column
 from django_workflows.models.workflows import NAME_LENGTH
 
 # What changes which events match; the operator's counts and notes do not.
@@ -64,6 +64,7 @@ class Trigger(models.Model):
     )
     skipped_count = models.BigIntegerField(_("times skipped"), default=0, editable=False)
     last_skipped_at = models.DateTimeField(_("last skipped at"), null=True, blank=True, editable=False)
+    made_by = made_by_column()
     note = models.CharField(_("note"), max_length=500, blank=True, default="", help_text=_("Why it is disabled."))
     revision = models.BigIntegerField(_("revision"), default=new_revision, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -72,6 +73,7 @@ class Trigger(models.Model):
     class Meta:
         verbose_name = _("trigger")
         verbose_name_plural = _("triggers")
+        permissions = (("open_webhook", _("Can let everybody call a webhook (verify: none)")),)
         constraints = (
             models.UniqueConstraint("workflow", "type", "pattern", "variant", name="workflows_trigger_once"),
             models.UniqueConstraint(

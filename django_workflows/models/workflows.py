@@ -7,7 +7,7 @@ import uuid
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_workflows.models.fields import PayloadField
+from django_workflows.models.fields import PayloadField, made_by_column
 
 NAME_LENGTH = 200
 
@@ -32,6 +32,7 @@ class Workflow(models.Model):
         verbose_name = _("workflow")
         verbose_name_plural = _("workflows")
         ordering = ("name",)
+        permissions = (("call_step", _("Can call every registered step in definitions")),)
 
     def __str__(self) -> str:
         return self.name
@@ -46,6 +47,7 @@ class WorkflowVersion(models.Model):
     definition = PayloadField(_("definition"), null=True, blank=True, help_text=_("Empty when it is code."))
     input_schema = PayloadField(_("input schema"), null=True, blank=True)
     fingerprint = models.CharField(_("fingerprint of the code"), max_length=64, blank=True, default="")
+    made_by = made_by_column()
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:

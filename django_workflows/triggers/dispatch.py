@@ -31,6 +31,7 @@ from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, Workflow
 from django_workflows.triggers import matching
 from django_workflows.triggers.counting import count
+from django_workflows.triggers.reaching import reached
 from django_workflows.triggers.received import Received
 from django_workflows.triggers.starting import Prepared, prepare, record_failure
 
@@ -79,7 +80,7 @@ class Triggering:
         triggers = _active(self._alias, {trigger_id for trigger_id, _ in pairs}) if pairs else {}
         return [
             Wanted(triggers[trigger_id], event, _received(event))
-            for trigger_id, event in pairs
+            for trigger_id, event in reached(pairs, triggers)
             if trigger_id in triggers
         ]
 

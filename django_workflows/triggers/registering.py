@@ -1,6 +1,7 @@
 """Making, changing and removing triggers: checked here, once, for code, API, admin and commands.
 
-Permissions are the callers' business.
+`by` is who makes it, and must be allowed to do what it will do; without, it is code. Whether somebody may make triggers
+at all is the callers' business.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from django_workflows.authoring.triggers import TriggerDefinition, checked
 from django_workflows.clock import database_now
 from django_workflows.exceptions import InvalidTrigger, UnknownWorkflow, WorkflowsError
 from django_workflows.models import Trigger, TriggerOrigin, TriggerType, Workflow
+from django_workflows.rights import Maker
+from django_workflows.triggers import permitting
 from django_workflows.triggers.planning import PLANNED, plan_anew
 
 NOTE_LENGTH = 500
@@ -35,18 +38,26 @@ def create(
     *,
     enabled: bool = True,
     origin: str = TriggerOrigin.OPERATOR,
+    by: Maker | None = None,
 ) -> Trigger:
-    """A new trigger; one that had left the code comes back with its counts. Raises `InvalidTrigger`."""
+    """A new trigger; one that had left the code comes back with its counts.
+
+    Raises `InvalidTrigger` and `NotPermitted`.
+    """
     alias = conf.database()
+    if by is not None:
+        permitting.check_workflow(by, workflow)
     _check_workflow(alias, workflow)
     definition = validate(type, pattern, config)
+    if by is not None:
+        permitting.check_options(by, definition.type, definition.config)
     trigger = find(alias, workflow, definition) or Trigger(
         workflow=workflow, type=definition.type, pattern=definition.pattern, variant=definition.variant
     )
     if not trigger._state.adding and trigger.retired_at is None:
         raise InvalidTrigger({"pattern": [f"{workflow!r} has this trigger already: {trigger.pk}."]})
     trigger.config, trigger.enabled, trigger.origin = dict(definition.config), enabled, origin
-    trigger.retired_at = None
+    trigger.made_by, trigger.retired_at = "" if by is None else by.id, None
     plan_anew(trigger, database_now(alias))
     _save(alias, trigger)
     return trigger
@@ -60,14 +71,18 @@ def update(
     config: Mapping[str, Any] | None = None,
     enabled: bool | None = None,
     note: str | None = None,
+    by: Maker | None = None,
 ) -> Trigger:
     """Change what is given; enabling clears the note. What comes from the code can only be enabled and disabled.
 
-    Raises `InvalidTrigger`.
+    Raises `InvalidTrigger` and `NotPermitted`.
     """
     alias = conf.database()
     before = _timing(trigger)
-    if workflow is not None or pattern is not None or config is not None:
+    is_other = workflow is not None or pattern is not None or config is not None
+    if by is not None and (is_other or enabled):
+        permitting.check_workflow(by, workflow or trigger.workflow)
+    if is_other:
         _refuse_foreign(trigger, "changed")
         _check_workflow(alias, workflow or trigger.workflow)
         definition = validate(
@@ -75,11 +90,13 @@ def update(
         )
         trigger.workflow = workflow or trigger.workflow
         trigger.pattern, trigger.variant = definition.pattern, definition.variant
-        trigger.config = dict(definition.config)
+        trigger.config, trigger.made_by = dict(definition.config), "" if by is None else by.id
+    if by is not None and (is_other or enabled):
+        permitting.check_options(by, trigger.type, _options_of(trigger))
     if enabled is not None:
         trigger.enabled = enabled
     trigger.note = _checked_note(("" if enabled else trigger.note) if note is None else note)
-    columns = ["workflow", "pattern", "variant", "config", "enabled", "note", "updated_at"]
+    columns = ["workflow", "pattern", "variant", "config", "made_by", "enabled", "note", "updated_at"]
     if _timing(trigger) != before:  # else a moment that is due just now would be lost
         plan_anew(trigger, database_now(alias))
         columns += PLANNED
@@ -94,8 +111,14 @@ def delete(trigger: Trigger) -> None:
     Trigger.objects.using(conf.database()).filter(pk=trigger.pk).delete()
 
 
-def enable(trigger: Trigger) -> bool:
-    """Let it start executions; whether that changed anything. What a schedule missed meanwhile is not caught up."""
+def enable(trigger: Trigger, *, by: Maker | None = None) -> bool:
+    """Let it start executions; whether that changed anything. What a schedule missed meanwhile is not caught up.
+
+    Raises `NotPermitted`.
+    """
+    if by is not None and not trigger.enabled:
+        permitting.check_workflow(by, trigger.workflow)
+        permitting.check_options(by, trigger.type, _options_of(trigger))
     return _switch(trigger, True, "")
 
 
@@ -129,9 +152,14 @@ def _checked_note(note: str) -> str:
     return note
 
 
+def _options_of(trigger: Trigger) -> Mapping[str, Any]:
+    """Its configuration; a row that nobody has checked may hold anything."""
+    return trigger.config if isinstance(trigger.config, Mapping) else {}
+
+
 def _timing(trigger: Trigger) -> tuple[Any, ...]:
     """What the moments of a schedule depend on."""
-    config = trigger.config if isinstance(trigger.config, Mapping) else {}
+    config = _options_of(trigger)
     return trigger.pattern, trigger.enabled, config.get("tz"), config.get("jitter")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -26,14 +27,22 @@ Identity = tuple[str, str, str, str]  # workflow, type, pattern, variant
 Wanted = Mapping[Identity, TriggerDefinition]
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What triggers come from, and the user through whom they came."""
+
+    name: str
+    made_by: str = ""
+
+
 def sync(alias: str, *, only_missing: bool) -> None:
     """Write the triggers of the code into the table."""
     wanted = _by_identity((found.name, found.options.triggers) for found in registry.workflows())
     scope = Q(origin=TriggerOrigin.CODE) | Q(workflow__in={workflow for workflow, *_ in wanted})
-    _write(alias, wanted, scope, TriggerOrigin.CODE, only_missing=only_missing)
+    _write(alias, wanted, scope, Origin(TriggerOrigin.CODE), only_missing=only_missing)
 
 
-def declare(alias: str, workflow: str, triggers: Iterable[TriggerDefinition], *, origin: str) -> None:
+def declare(alias: str, workflow: str, triggers: Iterable[TriggerDefinition], *, origin: Origin) -> None:
     """Give a workflow exactly these triggers of this origin; what an operator added stays."""
     _write(alias, _by_identity([(workflow, triggers)]), Q(workflow=workflow), origin, only_missing=False)
 
@@ -42,13 +51,13 @@ def _by_identity(triggers: Iterable[tuple[str, Iterable[TriggerDefinition]]]) ->
     return {(workflow, *trigger.identity): trigger for workflow, found in triggers for trigger in found}
 
 
-def _write(alias: str, wanted: Wanted, scope: Q, origin: str, *, only_missing: bool) -> None:
+def _write(alias: str, wanted: Wanted, scope: Q, origin: Origin, *, only_missing: bool) -> None:
     with transaction.atomic(using=alias):
         now = database_now(alias)
         known = {_identity(row): row for row in Trigger.objects.using(alias).filter(scope)}
         if not only_missing:
             # first what goes: another workflow may take over the path of a webhook
-            _retire(alias, [row for key, row in known.items() if row.origin == origin and key not in wanted], now)
+            _retire(alias, [row for key, row in known.items() if row.origin == origin.name and key not in wanted], now)
             _update(alias, [(known[key], trigger) for key, trigger in wanted.items() if key in known], origin, now)
         missing = [_row(key, trigger, origin, now) for key, trigger in wanted.items() if key not in known]
         Trigger.objects.using(alias).bulk_create(missing, ignore_conflicts=True)
@@ -59,9 +68,10 @@ def _identity(row: Trigger) -> Identity:
     return row.workflow, row.type, row.pattern, row.variant
 
 
-def _row(key: Identity, definition: TriggerDefinition, origin: str, now: datetime) -> Trigger:
+def _row(key: Identity, definition: TriggerDefinition, origin: Origin, now: datetime) -> Trigger:
     workflow, type, pattern, variant = key
-    row = Trigger(workflow=workflow, type=type, pattern=pattern, variant=variant, origin=origin)
+    row = Trigger(workflow=workflow, type=type, pattern=pattern, variant=variant)
+    row.origin, row.made_by = origin.name, origin.made_by
     row.config = dict(definition.config)
     plan_anew(row, now)
     return row
@@ -74,13 +84,14 @@ def _retire(alias: str, rows: Iterable[Trigger], now: datetime) -> None:
             row.save(using=alias, update_fields=["retired_at", "next_at", "updated_at"])
 
 
-def _update(alias: str, pairs: Iterable[tuple[Trigger, TriggerDefinition]], origin: str, now: datetime) -> None:
+def _update(alias: str, pairs: Iterable[tuple[Trigger, TriggerDefinition]], origin: Origin, now: datetime) -> None:
     for row, definition in pairs:
-        if (row.origin, row.config, row.retired_at) == (origin, dict(definition.config), None):
+        wanted = (origin.name, origin.made_by, dict(definition.config), None)
+        if (row.origin, row.made_by, row.config, row.retired_at) == wanted:
             continue
         comes_back = row.retired_at is not None
-        columns = ["origin", "config", "retired_at", "updated_at"]
-        row.origin, row.retired_at = origin, None
+        columns = ["origin", "made_by", "config", "retired_at", "updated_at"]
+        row.origin, row.made_by, row.retired_at = origin.name, origin.made_by, None
         row.config = dict(definition.config)
         if comes_back:
             plan_anew(row, now)

@@ -24,7 +24,7 @@ def admin_note(text: str) -> str:
 
 @pytest.fixture
 def author(login: Login) -> Client:
-    return login("add_workflow", "change_workflow", "delete_workflow", name="author")
+    return login("add_workflow", "change_workflow", "delete_workflow", "call_step", name="author")
 
 
 def document(text: str = "hi", **keys: Any) -> dict[str, Any]:

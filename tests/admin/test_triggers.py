@@ -17,7 +17,7 @@ from tests.factories import make_trigger
 
 LIST = reverse("admin:django_workflows_trigger_changelist")
 ADD = reverse("admin:django_workflows_trigger_add")
-PERMISSIONS = ("add_trigger", "change_trigger", "delete_trigger", "start_execution")
+PERMISSIONS = ("add_trigger", "change_trigger", "delete_trigger", "start_execution", "open_webhook")
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from tests.factories import make_workflow
 
 VIEWS = tuple(f"view_{model}" for model in ("execution", "event", "workflow", "trigger"))
 OPERATOR = (*VIEWS, "view_payload", "start_execution", "control_execution", "send_event")
-MANAGER = (*OPERATOR, *(f"{verb}_{model}" for verb in ("add", "change", "delete") for model in ("workflow", "trigger")))
+MADE = tuple(f"{verb}_{model}" for verb in ("add", "change", "delete") for model in ("workflow", "trigger"))
+MANAGER = (*OPERATOR, *MADE, "call_step")
 
 
 class Api:

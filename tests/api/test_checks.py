@@ -61,6 +61,13 @@ def test_a_scope_that_is_no_function_is_an_error(settings: Any, path: str) -> No
     assert ids(check_api()) == {"E013"}
 
 
+@pytest.mark.parametrize("path", ["no.such.module", "django_workflows.__version__"])
+def test_an_allow_list_of_actions_that_is_no_function_is_an_error(settings: Any, path: str) -> None:
+    settings.WORKFLOWS = {"DEFINITION_ACTIONS": path}
+
+    assert ids(check_api()) == {"E015"}
+
+
 def test_the_settings_are_read_when_asked(settings: Any) -> None:
     settings.REST_FRAMEWORK = THROTTLED
 

@@ -50,7 +50,7 @@ NEEDED: dict[tuple[str, str], tuple[str, ...] | str | None] = {
     ("events", "get"): ("view_event", "view_execution"),
     ("events", "post"): ("send_event",),
     ("triggers", "get"): ("view_trigger",),
-    ("triggers", "post"): ("add_trigger",),
+    ("triggers", "post"): ("add_trigger", "start_execution"),
     ("trigger", "get"): ("view_trigger",),
     ("trigger", "patch"): ("change_trigger",),
     ("trigger", "delete"): ("delete_trigger",),

@@ -200,10 +200,10 @@ def test_two_filters_make_two_triggers(code: dict[str, Any]) -> None:
 def test_the_triggers_of_a_definition_are_its_own(code: dict[str, Any]) -> None:
     declare(code, "a", on("code"))
     deploy()
-    syncing.declare("default", "a", [on("one"), on("two")], origin="definition")
+    syncing.declare("default", "a", [on("one"), on("two")], origin=syncing.Origin("definition"))
     registering.create("a", "event", "by.hand")
 
-    syncing.declare("default", "a", [on("two")], origin="definition")
+    syncing.declare("default", "a", [on("two")], origin=syncing.Origin("definition"))
 
     assert rows() == [
         ("a", "by.hand", True, True),

@@ -9,10 +9,11 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 
 from django_workflows import definitions
-from django_workflows.api.access import Access
+from django_workflows.api.access import Access, outside
 from django_workflows.api.acts import workflows
 from django_workflows.api.problems import conflict
 from django_workflows.api.shapes import workflows as shapes
+from django_workflows.definitions import Saved, is_in_code
 from django_workflows.models import Workflow
 
 
@@ -21,18 +22,32 @@ def create(access: Access, document: Any, key: str | None) -> tuple[dict[str, An
     access.require("add_workflow")
     name = _name_of(document)
     known = Workflow.objects.using(access.alias).filter(name=name).first() if name else None
-    if known is not None and not (key is not None and definitions.current_document(known.name) == document):
-        raise conflict("exists", _("There is a workflow %(name)s. PUT changes it.") % {"name": known.name})
-    saved = definitions.save(document)
-    return shapes.document(saved.workflow, saved.version), saved.created
+    if known is not None:
+        access.check_exists(known)
+        if key is None or definitions.current_document(known.name) != document:
+            raise conflict("exists", _("There is a workflow %(name)s. PUT changes it.") % {"name": known.name})
+    elif access.is_scoped and is_in_code(name):  # which no row shows to anybody
+        raise outside()
+    return _save(access, document)
+
+
+def _save(access: Access, document: Any, name: str | None = None) -> tuple[dict[str, Any], bool]:
+    """Within the scope; whether it is new."""
+    saved: list[Saved] = []
+
+    def save() -> tuple[Workflow, bool]:
+        saved[:] = [definitions.save(document, name=name, by=access.maker)]
+        return saved[0].workflow, saved[0].created
+
+    workflow, is_new = access.within(save)
+    return shapes.document(workflow, saved[0].version), is_new
 
 
 def replace(access: Access, name: str, document: Any) -> dict[str, Any]:
     """Save another version; the same document again changes nothing."""
     workflow = workflows.find(access, name, "change_workflow")
     _refuse_code(workflow)
-    saved = definitions.save(document, name=workflow.name)
-    return shapes.document(saved.workflow, saved.version)
+    return _save(access, document, workflow.name)[0]
 
 
 def change(access: Access, name: str, body: Any) -> dict[str, Any]:
@@ -46,7 +61,7 @@ def change(access: Access, name: str, body: Any) -> dict[str, Any]:
     workflow = workflows.find(access, name, "change_workflow")
     _refuse_code(workflow)
     merged = dict(definitions.current_document(workflow.name) or {}) | members
-    definitions.save({member: value for member, value in merged.items() if value is not None}, name=workflow.name)
+    _save(access, {member: value for member, value in merged.items() if value is not None}, workflow.name)
     return workflows.switch(access, name, switch)
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from django_workflows import client, conf
+from django_workflows import conf
 from django_workflows.api import fields, paging
 from django_workflows.api.access import SEND_EVENT, VIEW, Access
 from django_workflows.api.requests import Strict, checked
 from django_workflows.api.shapes.events import event_document, feed_document
-from django_workflows.authoring.names import numbered_key
+from django_workflows.authoring.names import check_callers_key, numbered_key
+from django_workflows.client.messages import publish_or_get
 from django_workflows.engine.database import transact
 from django_workflows.exceptions import InvalidInput, PayloadError
 from django_workflows.inspection.feed import Cursor, Wanted, everything, feed, from_now_on
 from django_workflows.models import Event, EventType
+from django_workflows.rights import id_of
 
 NOW = "now"
 FEED_TYPES = [*EventType.values, "signal"]
@@ -53,7 +54,7 @@ def publish(access: Access, body: Any, key: str | None) -> tuple[dict[str, Any],
     access.require(SEND_EVENT)
     said = checked(EventBody, body)
     said["id"] = said.get("id", key)
-    event, is_new = _send(said)
+    event, is_new = _send(access, said)
     return event_document(event), is_new
 
 
@@ -74,26 +75,25 @@ def publish_many(access: Access, bodies: Sequence[Any], key: str | None) -> list
         said.append(event)
     if errors:
         raise serializers.ValidationError(errors)
-    sent = transact(conf.database(), lambda cursor: [_send(event, f"{place}.")[0] for place, event in enumerate(said)])
+    sent = transact(
+        conf.database(), lambda cursor: [_send(access, event, f"{place}.")[0] for place, event in enumerate(said)]
+    )
     return [event_document(event) for event in sent]
 
 
-def _send(said: Mapping[str, Any], place: str = "") -> tuple[Event, bool]:
-    known = None if said["id"] is None else _known(said["id"])
+def _send(access: Access, said: Mapping[str, Any], place: str = "") -> tuple[Event, bool]:
+    """The event, and whether it is new. An id that a hidden event has is refused: its sender must not take the one for
+    the other.
+    """
+    made_by = id_of(access.user)
     try:
-        event = client.send_event(
-            said["name"], said["data"], id=said["id"], source=said["source"], deliver_at=said.get("deliver_at")
-        )
+        if said["id"] is not None:
+            check_callers_key("id", said["id"])
+        return access.within(lambda: publish_or_get(**said, made_by=made_by))
     except InvalidInput as error:
         raise InvalidInput({f"{place}{name}": messages for name, messages in error.errors.items()}) from None
     except PayloadError as error:
         raise type(error)(f"{place}data: {error}") from None
-    return event, event.pk != known
-
-
-def _known(event_id: str) -> UUID | None:
-    """Only for telling who published it first; the database sees to it that it is published once."""
-    return Event.objects.using(conf.database()).filter(event_id=event_id).values_list("pk", flat=True).first()
 
 
 def follow(access: Access, query: Mapping[str, Any]) -> dict[str, Any]:

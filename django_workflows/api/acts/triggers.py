@@ -18,7 +18,8 @@ from django_workflows.api.shapes import executions as executions_shapes
 from django_workflows.api.shapes.triggers import TriggerDocument, document
 from django_workflows.authoring.names import KEY_LENGTH
 from django_workflows.models import Trigger, TriggerType, Workflow
-from django_workflows.triggers import firing, registering, starting
+from django_workflows.rights import Maker
+from django_workflows.triggers import firing, permitting, registering, starting
 
 
 class TriggerQuery(paging.Paging):
@@ -84,25 +85,27 @@ def register(access: Access, body: Any, key: str | None) -> tuple[dict[str, Any]
     """A new trigger; with a key, one that was made like this before counts as the same."""
     access.require("add_trigger")
     said = checked(TriggerBody, body)
-    _check_workflow(access, said["workflow"])
+    permitting.check_workflow(access.maker, said["workflow"])
+    trigger, is_new = access.within(lambda: _register(access.maker, said, key))
+    return document(trigger), is_new
+
+
+def _register(maker: Maker, said: Mapping[str, Any], key: str | None) -> tuple[Trigger, bool]:
+    given = said["workflow"], said["type"], said["pattern"], said["config"]
     if key is not None:
-        definition = registering.validate(said["type"], said["pattern"], said["config"])
-        found = registering.find(conf.database(), said["workflow"], definition)
+        definition = registering.validate(*given[1:])
+        found = registering.find(conf.database(), given[0], definition)
         if found is not None and found.retired_at is None and found.config == dict(definition.config):
-            return document(found), False
-    trigger = registering.create(
-        said["workflow"], said["type"], said["pattern"], said["config"], enabled=said["enabled"]
-    )
-    return document(trigger), True
+            return found, False
+    return registering.create(*given, enabled=said["enabled"], by=maker), True
 
 
 def change(access: Access, id: object, body: Any) -> dict[str, Any]:
     """Change a trigger; one of the code can only be enabled and disabled."""
     said = checked(TriggerChange, body)
     trigger = _find(access, id, "change_trigger")
-    if "workflow" in said:
-        _check_workflow(access, said["workflow"])
-    return document(registering.update(trigger, **said))
+    changed, _is_new = access.within(lambda: (registering.update(trigger, **said, by=access.maker), False))
+    return document(changed)
 
 
 def remove(access: Access, id: object) -> None:
@@ -130,6 +133,6 @@ def _find(access: Access, id: object, codename: str) -> Trigger:
 
 
 def _check_workflow(access: Access, name: str) -> None:
-    """Within the project's scope only: a trigger would start what its maker may not see."""
+    """A trigger that is found may be of a workflow that is not."""
     if access.is_scoped and not access.visible(Workflow.objects.filter(name=name)).exists():
         raise invalid("workflow", _("There is no workflow %(name).200r.") % {"name": name})

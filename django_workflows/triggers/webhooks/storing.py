@@ -36,7 +36,14 @@ def store(trigger: Trigger, received: Received, key: str) -> tuple[Execution, bo
     def work(cursor: CursorWrapper) -> Stored:
         execution, is_new = prepared.store(count_it=False)
         if is_new and (name := trigger.config.get("event")):
-            publish_or_get(name, received.data, id=key, source=received.source, headers=received.headers)
+            publish_or_get(
+                name,
+                received.data,
+                id=key,
+                source=received.source,
+                headers=received.headers,
+                made_by=trigger.made_by,
+            )
         counts = uncounted + Counter({trigger.pk: int(is_new)})
         return execution, is_new, counting.count(cursor, dialect_of(connections[alias]), counts)
 
