@@ -2,84 +2,52 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
-from django_workflows import codec, conf
+from django_workflows import codec
 from django_workflows.inspection import why_waiting_many
+from django_workflows.management.filters import add_filters, filtered, unknown_names
 from django_workflows.management.output import Output
 from django_workflows.management.plain import execution_as_dict
-from django_workflows.models import Execution, ExecutionQuerySet, Status
+from django_workflows.models import Execution, Status
 
 HEADERS = ("ID", "STATUS", "WORKFLOW", "KEY", "CREATED", "WHY")
 MOST = 10_000
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--workflow", metavar="NAME", help="Only of this workflow.")
-    add("--status", choices=[status.value for status in Status], help="Only in this status.")
-    add("--key", help="Only with this key.")
-    add("--queue", metavar="NAME", help="Only in this queue.")
-    add("--tag", action="append", default=[], metavar="NAME=VALUE", help="Only with this tag; may be repeated.")
-    add("--limit", type=int, default=20, metavar="N", help="At most so many, the newest (default: 20).")
+    add_filters(parser)
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="At most so many, the newest (default: 20).")
+    parser.add_argument("--full", action="store_true", help="Whole ids and times, and nothing cut.")
 
 
 def handle(options: dict[str, Any], out: Output) -> None:
     limit = options["limit"]
     if not 1 <= limit <= MOST:
         raise CommandError(f"--limit is a number from 1 to {MOST}.")
-    found = list(_filtered(options).defer("input", "output", "state").order_by("-created_at", "-id")[: limit + 1])
+    found = list(filtered(options).defer("input", "output", "state").order_by("-created_at", "-id")[: limit + 1])
     shown, why = found[:limit], why_waiting_many(found[:limit])
     if out.as_json:
         out.json([execution_as_dict(execution, why[execution.id]) for execution in shown])
         return
     if not shown:
-        out.line("No execution matches.")
+        out.line(" ".join(filter(None, ("No execution matches.", unknown_names(options)))))
         return
-    out.table(HEADERS, [_row(execution, why[execution.id]) for execution in shown])
+    out.table(HEADERS, [_row(execution, why[execution.id], out) for execution in shown], wrapped=True)
     if len(found) > limit:
         out.line(f"There are more; --limit N shows them, {limit} are shown.")
 
 
-def _filtered(options: dict[str, Any]) -> ExecutionQuerySet:
-    executions = Execution.objects.using(conf.database()).all()
-    for name in ("workflow", "status", "key", "queue"):
-        if options[name] is not None:
-            executions = executions.filter(**{name: options[name]})
-    for text in options["tag"]:
-        executions = _tagged(executions, text)
-    return executions
-
-
-def _tagged(executions: ExecutionQuerySet, text: str) -> ExecutionQuerySet:
-    """Those with a tag; a value that looks like a number may be one or its text."""
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise CommandError(f"--tag {text}: write NAME=VALUE.")
-    return executions.with_tag(name, value) | executions.with_tag(name, as_value(value))
-
-
-def as_value(text: str) -> Any:
-    """What was typed: JSON where it is some, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _row(execution: Execution, why: str) -> tuple[object, ...]:
-    created = timezone.localtime(execution.created_at)
+def _row(execution: Execution, why: str, out: Output) -> tuple[object, ...]:
     return (
-        str(execution.id)[:8],
+        str(execution.id) if out.full else str(execution.id)[:8],
         execution.status,
         execution.workflow,
         execution.key,
-        f"{created:%Y-%m-%d %H:%M:%S}",
+        out.moment(execution.created_at),
         why
         or error_in_words(execution.error)
         or (codec.redact_text(execution.reason) if execution.status != Status.COMPLETED else ""),

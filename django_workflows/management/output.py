@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import OutputWrapper
 from django.core.management.color import Style
 
+from django_workflows.management.moments import in_words
 from django_workflows.management.plain import to_json
-from django_workflows.management.tables import clean, cut, table
+from django_workflows.management.tables import clean, cut, table, terminal_width
 
 MOST_COLUMNS = 2_000  # of one value; --json gives the whole
 
@@ -24,6 +26,15 @@ class Output:
     stream: OutputWrapper
     style: Style
     as_json: bool = False
+    full: bool = False  # nothing is cut, times are told with date and zone
+
+    @property
+    def width(self) -> int | None:
+        """Columns that there are; None where nobody looks at a terminal: what reads a pipe wants the whole."""
+        return terminal_width() if self.stream.isatty() and not self.full else None
+
+    def moment(self, moment: datetime | None) -> str:
+        return in_words(moment, full=self.full)
 
     def line(self, text: str = "") -> None:
         self.stream.write(text)
@@ -34,8 +45,9 @@ class Output:
     def json(self, value: Any) -> None:
         self.stream.write(to_json(value))
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        for number, line in enumerate(table(headers, rows)):
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]], *, wrapped: bool = False) -> None:
+        """With `wrapped` the last column is never cut."""
+        for number, line in enumerate(table(headers, rows, self.width, wrapped=wrapped)):
             self.stream.write(self.style.MIGRATE_LABEL(line) if number == 0 else line)
 
     def facts(self, facts: Sequence[tuple[str, object]]) -> None:
@@ -43,7 +55,7 @@ class Output:
         known = [(name, value) for name, value in facts if value not in (None, "", {}, [])]
         width = max((len(name) for name, _ in known), default=0)
         for name, value in known:
-            self.stream.write(f"{name:<{width}}  {cut(clean(value), MOST_COLUMNS)}")
+            self.stream.write(f"{name:<{width}}  {cut(clean(value), MOST_COLUMNS) if self.width else clean(value)}")
 
     def status(self, status: str) -> str:
         """A status in the colour of its kind."""

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-
 from django_workflows import codec, conf
 from django_workflows.expressions.durations import format_duration
 from django_workflows.inspection import find, history, why_waiting
@@ -27,6 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="An id, at least its first four digits, or workflow:key.")
     parser.add_argument("--steps", type=int, default=100, metavar="N", help="The last N steps (default: 100).")
     parser.add_argument("--history", action="store_true", help="Also everything that happened, in order.")
+    parser.add_argument("--full", action="store_true", help="Times with date and zone, and nothing cut.")
 
 
 def handle(options: dict[str, Any], out: Output) -> None:
@@ -67,10 +66,10 @@ def _print_execution(execution: Execution, why: str, out: Output) -> None:
                 else execution.tags,
             ),
             ("Parent", execution.parent_id),
-            ("Created", _time(execution.created_at)),
-            ("Started", _time(execution.started_at)),
-            ("Ended", _time(execution.completed_at)),
-            ("Deadline", _time(execution.deadline)),
+            ("Created", out.moment(execution.created_at)),
+            ("Started", out.moment(execution.started_at)),
+            ("Ended", out.moment(execution.completed_at)),
+            ("Deadline", out.moment(execution.deadline)),
             ("Crashes", execution.crashes or ""),
             ("Reason", codec.redact_text(execution.reason)),
             ("Input", _payload(execution.input)),
@@ -94,29 +93,29 @@ def _print_journal(steps: list[StepResult], out: Output, *, more: bool) -> None:
         return
     if more:
         out.line(f"The last {len(steps)} steps; --steps N shows more.")
-    out.table(HEADERS, [_step(step) for step in steps])
+    out.table(HEADERS, [_step(step, out) for step in steps])
 
 
-def _step(step: StepResult) -> tuple[object, ...]:
+def _step(step: StepResult, out: Output) -> tuple[object, ...]:
     began = step.started_at or step.created_at
     took = format_duration(step.completed_at - began) if step.completed_at else ""
     outcome = error_in_words(step.error) or _payload(step.output)
     if not took and step.deadline:
-        outcome = f"until {_time(step.deadline)} {outcome}"
-    return step.key, step.name, step.kind, step.status, step.attempts or "", _time(began), took, outcome
+        outcome = f"until {out.moment(step.deadline)} {outcome}"
+    return step.key, step.name, step.kind, step.status, step.attempts or "", out.moment(began), took, outcome
 
 
 def _print_signals(unread: list[Signal], out: Output) -> None:
     if unread:
         out.line()
-        rows = [(signal.number, signal.name, _time(signal.created_at), _payload(signal.data)) for signal in unread]
+        rows = [(signal.number, signal.name, out.moment(signal.created_at), _payload(signal.data)) for signal in unread]
         out.table(("UNREAD", "SIGNAL", "RECEIVED", "DATA"), rows)
 
 
 def _print_history(execution: Execution, out: Output) -> None:
     out.line()
     items = history(execution)
-    rows = [(_time(i["time"]), i["title"], i["step_key"], _took(i), i["data"].get("worker")) for i in items]
+    rows = [(out.moment(i["time"]), i["title"], i["step_key"], _took(i), i["data"].get("worker")) for i in items]
     out.table(("TIME", "WHAT HAPPENED", "POSITION", "TOOK", "WORKER"), rows)
 
 
@@ -131,7 +130,3 @@ def _payload(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _time(moment: datetime | None) -> str:
-    return "" if moment is None else f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"

@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_datetime
 
 from django_workflows import conf
 from django_workflows.inspection.lookup import id_range
+from django_workflows.management.filters import unknown_names
 from django_workflows.management.output import Output
 from django_workflows.management.standard import add_standard_options
 from django_workflows.models import Trigger, TriggerType
@@ -53,6 +54,7 @@ def _add_list(parser: ArgumentParser) -> None:
     parser.add_argument("--workflow", metavar="NAME", help="Only of this workflow.")
     parser.add_argument("--type", choices=TriggerType.values, help="Only of this type.")
     parser.add_argument("--all", action="store_true", help="Those gone from the code, too.")
+    parser.add_argument("--full", action="store_true", help="Whole ids and times, and nothing cut.")
 
 
 def _list(options: Options, out: Output) -> None:
@@ -65,27 +67,24 @@ def _list(options: Options, out: Output) -> None:
     if out.as_json:
         out.json([as_dict(row) for row in rows])
     elif not rows:
-        out.line("There is no such trigger.")
+        unknown = options["workflow"] and unknown_names({"workflow": options["workflow"], "queue": None})
+        out.line(" ".join(filter(None, ("There is no such trigger.", unknown))))
     else:
-        out.table(HEADERS, [_row(row) for row in rows])
+        out.table(HEADERS, [_row(row, out) for row in rows])
 
 
-def _row(trigger: Trigger) -> list[object]:
+def _row(trigger: Trigger, out: Output) -> list[object]:
     state = describing.state_of(trigger)
     return [
-        str(trigger.pk)[:8],  # enough for `show` and the others
+        str(trigger.pk) if out.full else str(trigger.pk)[:8],  # enough for `show` and the others
         f"{state}: {trigger.note}" if trigger.note else state,
         trigger.workflow,
         trigger.type,
         describing.in_words(trigger),
         trigger.trigger_count,
-        _moment(trigger.last_triggered_at),
-        _moment(trigger.next_at),
+        out.moment(trigger.last_triggered_at),
+        out.moment(trigger.next_at),
     ]
-
-
-def _moment(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%m-%d %H:%M:%S}"
 
 
 def _add_one(parser: ArgumentParser) -> None:

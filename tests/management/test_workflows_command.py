@@ -85,7 +85,21 @@ def test_the_list_can_be_narrowed(run: Run) -> None:
     assert ids("--tag", "tenant=acme") == {str(one.id), str(two.id)}
     assert ids("--tag", "tenant=acme", "--tag", "order=42") == {str(two.id)}
     assert ids("--tag", "order=43") == ids("--tag", "x__gt=1") == set()
-    assert run("list", "--workflow", "gone") == "No execution matches.\n"
+    assert ids("--unfinished") == {str(one.id)}
+    assert ids("--status", "failed", "--status", "pending") == {str(one.id), str(two.id)}
+    assert run("list", "--key", "b") == "No execution matches.\n"
+
+
+def test_a_filter_by_a_name_that_nobody_knows_lists_what_is_known(run: Run) -> None:
+    make_execution(queue="bulk")
+
+    told = run("list", "--workflow", "gone", "--queue", "nowhere")
+
+    assert told.startswith("No execution matches. There is no workflow 'gone'. Known: ")
+    assert "Nothing waits in a queue 'nowhere'. In use: bulk." in told
+    assert "There is no workflow 'gone'. Known: " in run("stats", "--workflow", "gone")
+    with pytest.raises(CommandError, match=r"There is no workflow 'gone'\. Known: "):
+        run("watch", "--workflow", "gone")
 
 
 def test_a_list_that_is_cut_says_so(run: Run) -> None:

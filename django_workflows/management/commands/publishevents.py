@@ -42,6 +42,8 @@ class Command(BaseCommand):
         try:
             with _opened(options["file"]) as stream:
                 feed.run(stream)
+        except BrokenPipeError:
+            raise CommandError("Nobody reads the acknowledged ids any more; feed again after the last one.") from None
         except OSError as error:
             raise CommandError(f"{options['file'] or 'Standard input'} cannot be read: {error}") from None
         except KeyboardInterrupt:

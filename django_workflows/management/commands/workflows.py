@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +11,21 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_workflows.exceptions import WorkflowsError
-from django_workflows.management import defining, listing, showing, starting, steering, switching, triggers
+from django_workflows.management import (
+    defining,
+    listing,
+    messages,
+    overview,
+    showing,
+    starting,
+    steering,
+    switching,
+    triggers,
+    watching,
+)
+from django_workflows.management.intermixed import IntermixedParser
 from django_workflows.management.output import Output
+from django_workflows.management.pipes import until_closed
 from django_workflows.management.schema import explained
 from django_workflows.management.standard import add_standard_options
 
@@ -25,14 +38,16 @@ class Subcommand:
 
 
 def _verb(name: str, help: str) -> Subcommand:
-    return Subcommand(help, steering.add_verb_arguments, partial(steering.apply, name))
+    return Subcommand(help, steering.add_arguments, partial(steering.apply, name))
 
 
 SUBCOMMANDS = {
     "list": Subcommand("Executions, the newest first.", listing.add_arguments, listing.handle),
     "show": Subcommand("One execution with its journal.", showing.add_arguments, showing.handle),
     "start": Subcommand("Start an execution.", starting.add_arguments, starting.handle),
-    "signal": Subcommand("Send a message to an execution.", steering.add_signal_arguments, steering.send_signal),
+    "watch": Subcommand("What happens, as it happens.", watching.add_arguments, watching.handle),
+    "signal": Subcommand("Send a message to an execution.", messages.add_signal_arguments, messages.send_signal),
+    "publish": Subcommand("Publish an event.", messages.add_publish_arguments, messages.publish),
     "pause": _verb("pause", "Let running steps finish, and begin nothing new."),
     "resume": _verb("resume", "Let paused executions go on."),
     "cancel": _verb("cancel", "End executions and their children."),
@@ -42,6 +57,8 @@ SUBCOMMANDS = {
     "disable": Subcommand(
         "Let nothing start these workflows.", switching.add_arguments, partial(switching.switch, False)
     ),
+    "workers": Subcommand("Who works.", overview.add_worker_arguments, overview.workers),
+    "stats": Subcommand("How many executions, how fast, how far behind.", overview.add_stats_arguments, overview.stats),
     "triggers": Subcommand("What starts workflows from outside.", triggers.add_arguments, triggers.handle),
 }
 
@@ -51,17 +68,20 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+        parser.add_argument("--json", action="store_true", help="Print JSON.")
+        subparsers = parser.add_subparsers(
+            dest="subcommand", required=True, metavar="COMMAND", parser_class=IntermixedParser
+        )
         for name, subcommand in SUBCOMMANDS.items():
             added = subparsers.add_parser(name, help=subcommand.help, description=subcommand.help)
-            added.add_argument("--json", action="store_true", help="Print JSON.")
+            added.add_argument("--json", action="store_true", default=SUPPRESS, help="Print JSON.")
             add_standard_options(added)
             subcommand.add_arguments(added)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        out = Output(self.stdout, self.style, as_json=options["json"])
+        out = Output(self.stdout, self.style, as_json=options["json"], full=options.get("full", False))
         try:
-            with explained():
+            with until_closed(self.stdout), explained():
                 SUBCOMMANDS[options["subcommand"]].handle(options, out)
         except WorkflowsError as error:
             raise CommandError(str(error)) from None

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from django_workflows.inspection.doctor import HISTORY, LIMIT, Diagnosis, examine
+from django_workflows.management.pipes import until_closed
 from django_workflows.management.schema import explained
 
 
@@ -26,10 +27,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with explained():
             diagnosis = examine(limit=max(options["limit"], 1), history=None if options["all"] else HISTORY)
-        if options["as_json"]:
-            self.stdout.write(_to_json(diagnosis))
-        else:
-            self._tell(diagnosis)
+        with until_closed(self.stdout):
+            if options["as_json"]:
+                self.stdout.write(_to_json(diagnosis))
+            else:
+                self._tell(diagnosis)
         if not diagnosis.is_healthy:
             raise SystemExit(1)
 
