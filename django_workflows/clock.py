@@ -18,6 +18,8 @@ from django.db.models import DateTimeField, Func
 from django_workflows import conf
 
 _offset = timedelta(0)
+_DAY_SECONDS = 86_400
+_LONG_SECONDS = 100 * 365 * _DAY_SECONDS  # far from where CockroachDB's seconds overflow
 
 monotonic = time.monotonic
 
@@ -49,7 +51,19 @@ def sql_now(vendor: str, plus_seconds: float = 0.0) -> str:
     seconds = plus_seconds + _offset.total_seconds()
     if vendor == "sqlite":
         return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', '{seconds:+.6f} seconds')"
-    return "statement_timestamp()" if not seconds else f"(statement_timestamp() + interval '{seconds:.6f} seconds')"
+    return "statement_timestamp()" if not seconds else f"(statement_timestamp() + interval '{_interval(seconds)}')"
+
+
+def _interval(seconds: float) -> str:
+    """A length of time as PostgreSQL and CockroachDB read it.
+
+    CockroachDB counts the seconds of an interval in nanoseconds, which after 292 years begin again below zero. Days it
+    counts apart; a short length has none, since a day is as long as the session's time zone makes it.
+    """
+    if abs(seconds) < _LONG_SECONDS:
+        return f"{seconds:.6f} seconds"
+    days, rest = divmod(seconds, _DAY_SECONDS)
+    return f"{days:.0f} days {rest:.6f} seconds"
 
 
 def grain_of(vendor: str) -> timedelta:

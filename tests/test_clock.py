@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from django_workflows import clock
 from django_workflows.clock import DatabaseClock
@@ -40,3 +42,22 @@ def test_what_a_database_cuts_off_its_time_does_not_make_it_come_early(monkeypat
     monkeypatch.setattr(clock, "monotonic", lambda: 1.0)
     assert DatabaseClock(NOON, 1.0, clock.grain_of("sqlite")).at_least() == NOON - timedelta(milliseconds=1)
     assert DatabaseClock(NOON, 1.0, clock.grain_of("postgresql")).at_least() == NOON
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("span", [timedelta(days=800_000, hours=5), timedelta(days=40_000), timedelta(days=3, hours=2)])
+def test_a_moment_far_away_is_told_right(span: timedelta) -> None:
+    """The longest there is: 70,000,000,000 seconds. As seconds alone they would be a day in 1906 on CockroachDB."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {clock.sql_now(connection.vendor, span.total_seconds())}", [])
+        far = clock.parse_sql_time(cursor.fetchone()[0])
+    assert abs(far - clock.database_now() - span) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("span", [timedelta(days=800_000, hours=5), timedelta(days=-40_000)])
+def test_no_interval_has_more_seconds_than_cockroachdb_can_count(span: timedelta) -> None:
+    """It counts them in nanoseconds, and 2^63 of them are 292 years."""
+    text = clock.sql_now("cockroachdb", span.total_seconds())
+    days, seconds = re.fullmatch(r".* '(\S+) days (\S+) seconds'\)", text).groups()  # type: ignore[union-attr]  # it fails
+    assert timedelta(days=int(days), seconds=float(seconds)) == span
+    assert 0 <= float(seconds) < 86_400
