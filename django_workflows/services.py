@@ -54,7 +54,7 @@ def _count_triggers(alias: str) -> None:
     """What could not be counted with the starts, because somebody had the trigger locked."""
     counts, dialect = counting.backlog.take(), dialect_of(connections[alias])
     try:
-        left = transact(alias, lambda cursor: counting.count(cursor, dialect, counts))
+        left = transact(alias, lambda cursor: counting.count(cursor, dialect, counts), reads_past=True)
     except Exception:
         counting.backlog.put(counts)
         raise

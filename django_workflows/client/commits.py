@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine.database import single, transact
+from django_workflows.engine.database import reading, single, transact
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 
 T = TypeVar("T")
@@ -20,6 +21,17 @@ def in_callers_transaction(alias: str) -> bool:
     """Whether what is written now commits with the caller's own writes."""
     connection = connections[alias]
     return connection.in_atomic_block or not connection.get_autocommit()
+
+
+def read(alias: str, work: Callable[[CursorWrapper], T]) -> T:
+    """Call `work`, which only reads, again when the database asks for that or the connection was lost."""
+    for _ in range(1, _TRIES):
+        with contextlib.suppress(ConnectionLost):
+            return reading(alias, work)
+    try:
+        return reading(alias, work)
+    except ConnectionLost as error:
+        raise error.__cause__ or error from None
 
 
 def write(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
+from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec
 from django_workflows.authoring.registry import registry
 from django_workflows.client import statements
+from django_workflows.client.commits import read
 from django_workflows.engine.dialects import dialect_of, read_uuid
 from django_workflows.exceptions import (
     DuplicateName,
@@ -60,23 +61,25 @@ class Outcome:
 
 def look(alias: str, ids: Collection[UUID]) -> dict[UUID, Outcome]:
     """The outcomes of those executions that exist."""
-    connection = connections[alias]
-    found: dict[UUID, Outcome] = {}
     ordered = list(ids)
-    with connection.cursor() as cursor:
-        for start in range(0, len(ordered), _BATCH):
-            among, parameters = dialect_of(connection).among(ordered[start : start + _BATCH])
-            cursor.execute(statements.OUTCOMES.format(among=among), parameters)
-            for id, workflow, version, status, output, error, reason in cursor.fetchall():
-                found[read_uuid(id)] = Outcome(
-                    id=read_uuid(id),
-                    workflow=workflow,
-                    version=version,
-                    status=status,
-                    output=output,
-                    error=error,
-                    reason=reason,
-                )
+    return read(alias, lambda cursor: _read(cursor, ordered))
+
+
+def _read(cursor: CursorWrapper, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
+    found: dict[UUID, Outcome] = {}
+    for start in range(0, len(ids), _BATCH):
+        among, parameters = dialect_of(cursor.db).among(ids[start : start + _BATCH])
+        cursor.execute(statements.OUTCOMES.format(among=among), parameters)
+        for id, workflow, version, status, output, error, reason in cursor.fetchall():
+            found[read_uuid(id)] = Outcome(
+                id=read_uuid(id),
+                workflow=workflow,
+                version=version,
+                status=status,
+                output=output,
+                error=error,
+                reason=reason,
+            )
     return found
 
 

@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import statements
-from django_workflows.engine.database import transact
+from django_workflows.engine.database import reading, transact
 from django_workflows.engine.dialects import Dialect, dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.journal import Entry
@@ -123,7 +123,7 @@ def _is_stored(turn: Turn, entry: Entry) -> bool:
     pause = 0.01
     while True:
         try:
-            return transact(
+            return reading(
                 turn.alias, lambda cursor: _exists(cursor, STORED.format(among=among), [*parameters, entry.status])
             )
         except (AmbiguousCommit, ConnectionLost):

@@ -19,7 +19,7 @@ from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
 from django_workflows.engine import transactions
 from django_workflows.engine.atomic import store_with
-from django_workflows.engine.database import transact
+from django_workflows.engine.database import reading
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.effects import Invoke, Outcome
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_retryable
@@ -228,7 +228,7 @@ def refresh(turn: Turn) -> None:
         unread = [message for _, message in read_unread(cursor, dialect, [turn.claimed.id])]
         return row[0] if row else 0, unread, read_outcomes(cursor, dialect, turn.open_children())
 
-    turn.feed(*insist(turn, lambda: transact(turn.alias, read)))
+    turn.feed(*insist(turn, lambda: reading(turn.alias, read)))
 
 
 def in_context(fn: Callable[[], Any]) -> Callable[[], Any]:

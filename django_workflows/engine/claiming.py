@@ -19,7 +19,9 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
 from django_workflows.engine import claim_statements as statements
-from django_workflows.engine.dialects import Dialect, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine import probing
+from django_workflows.engine.dialects import Dialect, dialect_of, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine.statements import choose
 from django_workflows.engine.telling import tell_of_lost
 
 PRIORITIES = range(9, -1, -1)
@@ -90,23 +92,33 @@ class Appetite:
 def queues_in_use(cursor: CursorWrapper) -> list[str]:
     """The queues in which anything has a time to wake: one index probe for each."""
     found: list[str] = []
+    text = statements.NEXT_QUEUE.format(look=dialect_of(cursor.db).look)
     while True:
-        cursor.execute(statements.NEXT_QUEUE, [found[-1] if found else ""])
+        cursor.execute(text, [found[-1] if found else ""])
         if (row := cursor.fetchone()) is None:
             return found
         found.append(row[0])
 
 
-def peek(cursor: CursorWrapper, dialect: Dialect, queues: Sequence[str], *, alone: bool = False) -> Peek:
-    """One statement: what is due where, when the next falls due, whether a verb waits to be carried out."""
+def peek(
+    cursor: CursorWrapper, dialect: Dialect, queues: Sequence[str], *, alone: bool = False, complete: bool = False
+) -> Peek:
+    """One statement: what is due where, when the next falls due, whether a verb waits to be carried out.
+
+    What somebody holds may be passed over, unless it is to be `complete`.
+    """
     places = [(queue, priority) for queue in queues for priority in PRIORITIES]
-    parameters = [value for place in places for value in place]
-    values = ", ".join(["(%s, %s)"] * len(places))
-    suspects = f"AND e.crashes >= {ALONE_AFTER}" if alone else ""
-    cursor.execute(statements.PEEK.format(places=values, now=dialect.now(), suspects=suspects), parameters)
-    rows = cursor.fetchall()
+    suspects = f"AND crashes >= {ALONE_AFTER}" if alone else ""
+    if dialect.finds_first:
+        rows = probing.rows(cursor, dialect, places, suspects, complete=complete)
+    else:
+        values = ", ".join(["(%s, %s)"] * len(places))
+        text = statements.PEEK.format(places=values, now=dialect.now(), suspects=suspects)
+        cursor.execute(text, [value for place in places for value in place])
+        rows = cursor.fetchall()
+    due = {(row[0], row[1]): moment for row in rows if (moment := read_time(row[2])) is not None}
     return Peek(
-        due={(row[0], row[1]): moment for row in rows if (moment := read_time(row[2])) is not None},
+        due={place: due[place] for place in places if place in due},  # no database promises an order of rows
         later=[moment for row in rows if (moment := read_time(row[3])) is not None],
         requested=rows[0][4] is not None,
         undispatched=rows[0][5] is not None,
@@ -130,12 +142,16 @@ def claim(
     """Take at most `appetite.limit` due executions of one queue and priority, the longest due first."""
     as_json = dialect.vendor == "postgresql"
     due, parameters = _due(dialect, place, appetite, worker, alone=alone)
+    begin, chosen, ids = statements.WITH_DUE.format(due=due), "IN (SELECT id FROM due)", list[Any]()
+    if dialect.finds_first:
+        begin, (chosen, ids), parameters = "", choose(cursor, dialect, due, parameters), []
     text = (statements.TAKE_AS_JSON if as_json else statements.TAKE).format(
         now=dialect.now(),
         lease=dialect.now(lease),
         columns=statements.CLAIMED_FOR_JSON if as_json else statements.CLAIMED,
+        chosen=chosen,
     )
-    cursor.execute(due + text, [*parameters, store(dialect, worker)])
+    cursor.execute(begin + text, [*parameters, store(dialect, worker), *ids])
     if as_json:
         return _decode(cursor.fetchone()[0] or "[]")
     return [_claimed(row) for row in cursor.fetchall()]
@@ -146,7 +162,7 @@ def first_due(
 ) -> UUID | None:
     """What `claim` would take first: when nothing at all can be claimed, that is what is refused."""
     due, parameters = _due(dialect, place, replace(appetite, limit=1), worker, alone=alone)
-    cursor.execute(due + statements.SHOW, parameters)
+    cursor.execute(due, parameters)
     row = cursor.fetchone()
     return None if row is None else read_uuid(row[0])
 
@@ -209,8 +225,9 @@ def held_by(cursor: CursorWrapper, dialect: Dialect, worker: UUID) -> list[tuple
 def give_back(cursor: CursorWrapper, dialect: Dialect, worker: UUID, ids: Iterable[UUID]) -> int:
     """Release some of what a worker holds; no crash is counted."""
     among, parameters = dialect.among(ids)
-    text = statements.GIVE_BACK.format(now=dialect.now(), among=among, lock=dialect.lock)
-    cursor.execute(text, [store(dialect, worker), *parameters])
+    own = statements.OWN.format(among=among, lock=dialect.lock)
+    chosen, parameters = choose(cursor, dialect, own, [*parameters, store(dialect, worker)])
+    cursor.execute(statements.GIVE_BACK.format(now=dialect.now(), chosen=chosen), parameters)
     return int(cursor.rowcount)
 
 
@@ -219,13 +236,18 @@ def defer_unknown(
 ) -> int:
     """Let executions that nobody takes, and that this worker has no code for, step back; how many there were."""
     among, names = _among_served(dialect, served)
-    text = statements.DEFER.format(
-        untaken=dialect.now(-UNTAKEN_SECONDS),
-        later=dialect.now(BACK_SECONDS),
-        lock=dialect.lock,
-        served=among,
-    )
-    cursor.execute(text, [*place, *names])
+    texts = {
+        "untaken": dialect.now(-UNTAKEN_SECONDS),
+        "later": dialect.now(BACK_SECONDS),
+        "lock": dialect.lock,
+        "served": among,
+    }
+    find = [*place, *names]
+    if dialect.finds_first:
+        chosen, ids = choose(cursor, dialect, statements.UNKNOWN.format(**texts), find)
+        cursor.execute(statements.STEP_BACK.format(**texts, chosen=chosen), ids)
+    else:
+        cursor.execute(statements.DEFER.format(**texts, chosen="IN (SELECT id FROM unknown)"), find)
     return int(cursor.rowcount)
 
 
@@ -241,9 +263,10 @@ def release_all(
     tell. In a transaction.
     """
     some, ids = _these(dialect, these)
-    text, count = statements.RELEASE.format(now=dialect.now(), these=some, lock=dialect.lock), 0
+    held, count = statements.HELD_FREE.format(these=some, lock=dialect.lock), 0
     for worker in workers:
-        cursor.execute(text, [int(crashed), store(dialect, worker), *ids])
+        chosen, parameters = choose(cursor, dialect, held, [store(dialect, worker), *ids])
+        cursor.execute(statements.RELEASE.format(now=dialect.now(), chosen=chosen), [int(crashed), *parameters])
         released = cursor.fetchall()
         count += len(released)
         if crashed and released:
@@ -265,8 +288,9 @@ def extend(
     among, parameters = dialect.among(workers)
     some, ids = _these(dialect, these)
     soon = dialect.now(lease * 2 / 3)
-    text = statements.EXTEND.format(lease=dialect.now(lease), soon=soon, among=among, these=some, lock=dialect.lock)
-    cursor.execute(text, [*parameters, *ids])
+    ending = statements.ENDING_SOON.format(soon=soon, among=among, these=some, lock=dialect.lock)
+    chosen, parameters = choose(cursor, dialect, ending, [*parameters, *ids])
+    cursor.execute(statements.EXTEND.format(lease=dialect.now(lease), chosen=chosen), parameters)
 
 
 def held_by_any(cursor: CursorWrapper, dialect: Dialect, workers: Iterable[UUID]) -> list[UUID]:

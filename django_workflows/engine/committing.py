@@ -10,7 +10,7 @@ somebody else has locked postpones the writes that need it and delays nobody els
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
@@ -53,12 +53,18 @@ class Locked:
 NEWBORN = Locked(claim=0, status=Status.PENDING, requested="", inbox=0)  # a child that this transaction inserts
 
 
-def store(cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write]) -> tuple[list[Receipt], datetime]:
-    """Store what may be stored; a receipt for each write, and the database's time. Inside one transaction."""
-    touched = _touched(writes)
-    rows, now = lock(cursor, dialect, touched)
-    gone = absent(cursor, dialect, touched, rows)
-    receipts = [judge(write, rows, gone) for write in writes]
+def store(
+    cursor: CursorWrapper, dialect: Dialect, writes: Sequence[Write], gone: Collection[UUID] = ()
+) -> tuple[list[Receipt], datetime]:
+    """Store what may be stored; a receipt for each write, and the database's time. Inside one transaction.
+
+    A row that cannot be locked postpones a write unless it is known to be `gone`. Whether it exists is asked apart, and
+    afterwards: on CockroachDB the question would wait for whoever has the row.
+    """
+    rows, now = lock(cursor, dialect, touched(dialect, writes))
+    receipts = [
+        judge(write, rows, gone) if _counts(dialect, write) <= {*rows, *gone} else POSTPONED for write in writes
+    ]
     stored = [
         write
         for write, receipt in zip(writes, receipts, strict=True)
@@ -89,12 +95,13 @@ def lock(cursor: CursorWrapper, dialect: Dialect, ids: Iterable[UUID]) -> tuple[
     return rows, clock.parse_sql_time(found[0][5])
 
 
-def _touched(writes: Iterable[Write]) -> list[UUID]:
+def touched(dialect: Dialect, writes: Iterable[Write]) -> list[UUID]:
     """Every row to lock, in one order for everybody."""
     ids = set()
     for write in writes:
         ids.add(write.execution_id)
         ids.update(_others(write))
+        ids.update(_counts(dialect, write))
     return sorted(ids, key=attrgetter("int"))
 
 
@@ -106,21 +113,25 @@ def _others(write: Write) -> list[UUID]:
     return others
 
 
+def _counts(dialect: Dialect, write: Write) -> set[UUID]:
+    """The children to lock on CockroachDB: counting those that finished would wait for whoever has one of them."""
+    if not dialect.finds_first or write.ending is None:
+        return set()
+    return set(write.ending.children) - {child.id for child in write.children}
+
+
 def _finishes(write: Write) -> bool:
     return write.ending is not None and write.ending.end.is_final
 
 
-def absent(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID], rows: dict[UUID, Locked]) -> set[UUID]:
-    """Of the rows that could not be locked, those that do not exist."""
-    missing = [id for id in ids if id not in rows]
-    if not missing:
-        return set()
-    among, parameters = dialect.among(missing)
+def absent(cursor: CursorWrapper, dialect: Dialect, ids: Collection[UUID]) -> set[UUID]:
+    """Of these rows, those that do not exist. To be called by `reading`."""
+    among, parameters = dialect.among(ids)
     cursor.execute(statements.EXISTING.format(among=among), parameters)
-    return set(missing) - {read_uuid(row[0]) for row in cursor.fetchall()}
+    return set(ids) - {read_uuid(row[0]) for row in cursor.fetchall()}
 
 
-def judge(write: Write, rows: dict[UUID, Locked], absent: set[UUID]) -> Receipt:
+def judge(write: Write, rows: dict[UUID, Locked], absent: Collection[UUID]) -> Receipt:
     """Whether a write may be stored, by the rows this transaction holds."""
     if (row := rows.get(write.execution_id)) is None:
         return FENCED if write.execution_id in absent else POSTPONED

@@ -65,6 +65,30 @@ class Dialect:
         """Suffix of a SELECT that waits for the rows it locks."""
         return "" if self.is_sqlite else "FOR NO KEY UPDATE"
 
+    @property
+    def finds_first(self) -> bool:
+        """Whether rows are found and locked by one statement, and changed by another, which has their ids.
+
+        CockroachDB may find the rows of an UPDATE that joins by going through the whole table, as long as that is
+        small, and then waits for every stranger who has changed any row of it and not committed.
+        """
+        return self.vendor == "cockroachdb"
+
+    @property
+    def look(self) -> str:
+        """Suffix of a SELECT that looks for work: what somebody holds is passed over, since there is another look.
+
+        A plain read would wait for him on CockroachDB. Elsewhere readers wait for nobody, and a lock is a write.
+        """
+        return self.lock if self.finds_first else ""
+
+    def beside(self, ids: Iterable[UUID]) -> tuple[str, list[Any]]:
+        """What an UPDATE of `mine` says beside its join with a table of values, for the reason of `finds_first`."""
+        if not self.finds_first:
+            return "", []
+        among, parameters = self.among(ids)
+        return f"AND mine.id {among}", parameters
+
     def now(self, plus_seconds: float = 0.0) -> str:
         """SQL for the database's present time plus a constant."""
         return clock.sql_now(self.vendor, plus_seconds)

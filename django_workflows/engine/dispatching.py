@@ -127,7 +127,7 @@ def dispatch(alias: str, trigger: Triggering | None = None, limit: int = BATCH) 
     last: Published | None = None
     for _ in range(MOST_ROUNDS):
         round = Round(alias, trigger)
-        transact(alias, lambda cursor: round.go(cursor, limit, last))  # noqa: B023  # called at once
+        transact(alias, lambda cursor: round.go(cursor, limit, last), reads_past=True)  # noqa: B023  # called at once
         if round.done or len(round.events) < limit:
             return round.done
         last = round.events[-1]  # a hundred events for one locked execution must not hold up all others

@@ -8,6 +8,7 @@ from uuid import UUID
 from django_workflows import conf
 from django_workflows.clock import DatabaseNow
 from django_workflows.engine import dispatching, verbs
+from django_workflows.engine.database import reading
 from django_workflows.engine.dispatching import Dispatched
 from django_workflows.engine.inline import InlineDriver
 from django_workflows.models import Execution, Status
@@ -52,9 +53,14 @@ class EagerDriver:
         due = Execution.objects.using(alias).filter(
             wake_at__lte=DatabaseNow(), status__in=(Status.PENDING, Status.WAITING), requested=""
         )
+        due = due.order_by("-priority", "wake_at", "created_at")
         mine, children = due.filter(id__in=ids), due.filter(parent_id__in=ids)
-        return [*mine.values_list("id", flat=True)[:BATCH], *children.values_list("id", flat=True)[:BATCH]]
+        return reading(
+            alias,
+            lambda _: [*mine.values_list("id", flat=True)[:BATCH], *children.values_list("id", flat=True)[:BATCH]],
+        )
 
     def _carry_out(self, alias: str) -> None:
-        if Execution.objects.using(alias).filter(requested__gt="").exists():
+        requested = Execution.objects.using(alias).filter(requested__gt="")
+        if reading(alias, lambda _: requested.exists()):
             verbs.carry_out_all(alias)

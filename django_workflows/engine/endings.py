@@ -9,7 +9,7 @@ from typing import Any
 
 from django_workflows import codec, conf
 from django_workflows.engine import bodies, lifecycle, reporting
-from django_workflows.engine.database import transact
+from django_workflows.engine.database import reading
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import End, Ending
 from django_workflows.exceptions import (
@@ -109,7 +109,7 @@ def _after_mismatch(turn: Turn) -> Ending:
     assert turn.mismatch is not None
     since = turn.now() - timedelta(seconds=conf.mismatch_delay() * (conf.mismatch_releases() + 3) + 60)
     earlier = Event.objects.using(turn.alias).filter(execution_id=turn.claimed.id, name=MISMATCH, created_at__gte=since)
-    releases = bodies.insist(turn, lambda: transact(turn.alias, lambda _: earlier.count()))
+    releases = bodies.insist(turn, lambda: reading(turn.alias, lambda _: earlier.count()))
     mismatch = turn.mismatch
     data = {"step": mismatch.key, "expected": mismatch.expected, "found": mismatch.found}
     turn.log("error", MISMATCH, data)

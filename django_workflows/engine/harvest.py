@@ -15,7 +15,7 @@ from django_workflows import conf
 from django_workflows.clock import monotonic
 from django_workflows.engine import claiming, loading
 from django_workflows.engine.claiming import QUARANTINE_AFTER, Appetite, Claimed, Peek
-from django_workflows.engine.database import FEW_TRIES, single
+from django_workflows.engine.database import FEW_TRIES, atomically, reading, single
 from django_workflows.engine.dialects import Dialect, dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, may_be_one_row
 from django_workflows.engine.isolating import Shelf, by_halves
@@ -161,7 +161,7 @@ class Harvest:
             lease, worker, alone = conf.lease(), self._worker, self._repertoire.diet.alone
             return claiming.claim(cursor, self._dialect, place, appetite, worker=worker, lease=lease, alone=alone)
 
-        return single(self._alias, ask, tries=FEW_TRIES)
+        return atomically(self._alias, ask, tries=FEW_TRIES)
 
     def _shun_first(self, place: tuple[str, int], appetite: Appetite, error: DatabaseError) -> bool:
         """Leave alone for a while what cannot be claimed; whether there was anything."""
@@ -176,12 +176,8 @@ class Harvest:
 
     def read_back(self) -> list[Claimed]:
         """After a claim whose commit is in doubt: what is held under this worker's name and not known here."""
-        while True:
-            try:
-                mine = single(self._alias, partial(claiming.claimed_by, dialect=self._dialect, worker=self._worker))
-            except AmbiguousCommit:
-                continue
-            return [claimed for claimed in mine if not self._knows(claimed.id, claimed.claim)]
+        mine = reading(self._alias, partial(claiming.claimed_by, dialect=self._dialect, worker=self._worker))
+        return [claimed for claimed in mine if not self._knows(claimed.id, claimed.claim)]
 
     def _knows(self, id: UUID, claim: int) -> bool:
         turn = self._held.get(id)
@@ -192,7 +188,7 @@ class Harvest:
         self._may_have_orphans = True
         self.claimed_at = monotonic()
         mine = [claimed for claimed in taken if self._may_begin(claimed)]
-        return single(self._alias, partial(loading.load, dialect=self._dialect, batch=mine)) if mine else []
+        return reading(self._alias, partial(loading.load, dialect=self._dialect, batch=mine)) if mine else []
 
     def _may_begin(self, claimed: Claimed) -> bool:
         """An expired lease counts as a crash: the execution may have become a suspect by being claimed."""
@@ -215,7 +211,7 @@ class Harvest:
         if diet.alone:
             return
         ask = partial(claiming.defer_unknown, dialect=self._dialect, place=place, served=diet.served)
-        if deferred := single(self._alias, ask):
+        if deferred := atomically(self._alias, ask):
             logger.debug("%d due executions in %r need code that is not here", deferred, place[0])
 
     # giving back
@@ -235,7 +231,7 @@ class Harvest:
         if self._looks % EACH_CLAIM and self._all_have_turns():
             self._may_have_orphans = False
             return False
-        held = single(self._alias, partial(claiming.held_by, dialect=self._dialect, worker=self._worker))
+        held = reading(self._alias, partial(claiming.held_by, dialect=self._dialect, worker=self._worker))
         orphans = [id for id, claim in held if not self._knows(id, claim)]
         self._may_have_orphans = bool(orphans)  # one whose row is locked is given back in another round
         if orphans:
@@ -246,7 +242,7 @@ class Harvest:
     def _all_have_turns(self) -> bool:
         """Two numbers tell, in place of ten thousand rows; unless a turn that has lost its claim makes up for one."""
         known = [turn.claimed.claim for turn in list(self._held.values()) if not turn.abandoned]
-        found = single(self._alias, partial(claiming.held_in_all, dialect=self._dialect, worker=self._worker))
+        found = reading(self._alias, partial(claiming.held_in_all, dialect=self._dialect, worker=self._worker))
         return found == (len(known), sum(known))
 
     def release_all(self, *, crashed: bool) -> None:

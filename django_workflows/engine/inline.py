@@ -21,7 +21,7 @@ from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, grain_of, monotonic
 from django_workflows.engine import claiming, endings, lifecycle, loading
-from django_workflows.engine.database import transact
+from django_workflows.engine.database import reading, transact
 from django_workflows.engine.dialects import Dialect, dialect_of, read_time, read_uuid_or_none
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded
@@ -148,10 +148,12 @@ class InlineDriver:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _one_row(self, statement: str, parameters: list[Any]) -> tuple[Any, ...]:
-        with connections[self.alias].cursor() as cursor:
+        def ask(cursor: CursorWrapper) -> tuple[Any, ...]:
             cursor.execute(statement, parameters)
             row: tuple[Any, ...] = cursor.fetchone()
             return row
+
+        return reading(self.alias, ask)
 
     def _dialect(self) -> Dialect:
         return dialect_of(connections[self.alias])
@@ -165,7 +167,7 @@ class InlineDriver:
             claimed, moment = self._claim(id, self._stored(id, served))
         if claimed is None:
             return False
-        loaded = transact(self.alias, lambda cursor: loading.load(cursor, dialect, [claimed]))[0]
+        loaded = reading(self.alias, lambda cursor: loading.load(cursor, dialect, [claimed]))[0]
         self._execute(loaded, DatabaseClock(claimed.claimed_at, moment, grain_of(dialect.vendor)))
         return True
 
@@ -181,7 +183,8 @@ class InlineDriver:
 
     def _stored(self, id: UUID, served: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """What the execution needs, when that is a stored definition."""
-        pair = Execution.objects.using(self.alias).filter(pk=id).values_list("workflow", "version").first()
+        pairs = Execution.objects.using(self.alias).filter(pk=id).values_list("workflow", "version")
+        pair = reading(self.alias, lambda _: pairs.first())
         return [pair] if pair is not None and pair not in served and stored(pair) is not None else []
 
     def _execute(self, loaded: Loaded, clock: DatabaseClock) -> None:

@@ -30,6 +30,8 @@ def by_halves(
     rows: Sequence[R],
     work: Callable[[CursorWrapper, Sequence[R]], T],
     collect: Callable[[T], object] = lambda done: None,
+    *,
+    reads_past: bool = False,
 ) -> list[tuple[R, Exception]]:
     """Do `work` for all rows in one transaction, for each half when that is refused. The rows that cannot be done.
 
@@ -38,14 +40,15 @@ def by_halves(
     if not rows:
         return []
     try:
-        done = transact(alias, lambda cursor: work(cursor, rows), tries=FEW_TRIES)
+        done = transact(alias, lambda cursor: work(cursor, rows), tries=FEW_TRIES, reads_past=reads_past)
     except Exception as error:  # a row that cannot be read is no reason to leave the others
         if not may_be_one_row(error):
             raise
         if len(rows) == 1:
             return [(rows[0], error)]
         half = len(rows) // 2
-        return by_halves(alias, rows[:half], work, collect) + by_halves(alias, rows[half:], work, collect)
+        halves = rows[:half], rows[half:]
+        return [guilty for some in halves for guilty in by_halves(alias, some, work, collect, reads_past=reads_past)]
     collect(done)
     return []
 

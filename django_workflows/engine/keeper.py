@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
 from django_workflows.engine import claiming, wakeups
-from django_workflows.engine.database import transact
+from django_workflows.engine.database import reading
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.leases import extend, release_all
@@ -122,7 +122,7 @@ class Keeper:
     def _may_hold_more(self, ids: Sequence[UUID], but: set[UUID]) -> bool:
         """A row that was locked by somebody is released with the next round."""
         dialect = dialect_of(connections[self._alias])
-        held = transact(self._alias, lambda cursor: claiming.held_by_any(cursor, dialect, ids))
+        held = reading(self._alias, lambda cursor: claiming.held_by_any(cursor, dialect, ids))
         return not but.issuperset(held)
 
     def _extend(self) -> None:

@@ -17,7 +17,7 @@ from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.doors import doors
 from django_workflows.engine.atomic import store_with
-from django_workflows.engine.database import transact
+from django_workflows.engine.database import reading
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import read_outcomes
@@ -33,7 +33,7 @@ class LookAfter:
     entry: Entry
 
     def __call__(self) -> bool:
-        return transact(self.turn.alias, self._look)
+        return reading(self.turn.alias, self._look)
 
     def _look(self, cursor: CursorWrapper) -> bool:
         turn, child_id = self.turn, self.entry.child_id

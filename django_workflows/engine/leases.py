@@ -10,7 +10,7 @@ from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import claiming
-from django_workflows.engine.database import FEW_TRIES, single, transact
+from django_workflows.engine.database import FEW_TRIES, atomically, reading, transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import may_be_one_row
 from django_workflows.engine.isolating import by_halves
@@ -36,18 +36,18 @@ def extend(alias: str, workers: Sequence[UUID], lease: float) -> set[UUID]:
         claiming.extend(cursor, dialect, workers, lease, these=these)
         return 0
 
-    return _for_all(alias, workers, put_off, single)[1]
+    return _for_all(alias, workers, put_off, atomically)[1]
 
 
 def _for_all(alias: str, workers: Sequence[UUID], work: Work, run: Any) -> tuple[int, set[UUID]]:
-    """`run` is `single` for work that is one statement, `transact` for more."""
+    """`run` is `atomically` for work that is one statement, `transact` for more."""
     try:
         return run(alias, lambda cursor: work(cursor, None), tries=FEW_TRIES), set()
     except DatabaseError as error:
         if not may_be_one_row(error):
             raise
     dialect = dialect_of(connections[alias])
-    held = single(alias, lambda cursor: claiming.held_by_any(cursor, dialect, workers))
+    held = reading(alias, lambda cursor: claiming.held_by_any(cursor, dialect, workers))
     counts: list[int] = []
     refused = by_halves(alias, held, lambda cursor, these: work(cursor, these), counts.append)
     return sum(counts), {id for id, _ in refused}

@@ -50,7 +50,7 @@ class Lookback:
 
     def __call__(self) -> Unread | None:
         dialect = dialect_of(connections[self.alias])
-        return transact(self.alias, lambda cursor: self._search(cursor, dialect))
+        return transact(self.alias, lambda cursor: self._search(cursor, dialect), reads_past=True)
 
     def _search(self, cursor: CursorWrapper, dialect: Dialect) -> Unread | None:
         keys, wanted = keys_of(self.match), codec.match_hash(dict(self.match))

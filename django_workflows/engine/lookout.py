@@ -14,9 +14,9 @@ from django_workflows import conf
 from django_workflows.clock import monotonic
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Peek
-from django_workflows.engine.database import single
+from django_workflows.engine.database import HIDDEN_SECONDS, single
 
-AGAIN_SECONDS = (0.010, 0.025)  # after a wake-up, look again: NOTIFY is throttled, and CockroachDB hides fresh rows
+AGAIN_SECONDS = HIDDEN_SECONDS  # after a wake-up, look again: NOTIFY is throttled, and CockroachDB hides fresh rows
 DISCOVER_SECONDS = 2.0  # a worker of all queues looks this often for new ones
 PEEK_SECONDS = 0.050  # while claims find work, look this often for a higher priority
 

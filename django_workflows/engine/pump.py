@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows.clock import DatabaseClock, database_now, grain_of, monotonic
 from django_workflows.engine import claiming
 from django_workflows.engine.claiming import Peek
-from django_workflows.engine.database import keep_plans, single
+from django_workflows.engine.database import keep_plans, reading, single
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.harvest import Harvest
 from django_workflows.engine.intake import Intake
@@ -256,7 +256,8 @@ class Pump:
     def _peek(self) -> None:
         """Look at what is due, and do what else there is to do now and then."""
         self.lookout.discover_queues()
-        moment, peek = single(self.alias, self._ask)
+        ask = reading if self._is_draining else single  # who is about to end must have seen everything
+        moment, peek = ask(self.alias, self._ask)
         self.clock.sync(peek.now, moment)
         self._harvest.plan(peek)
         self.lookout.plan(peek, moment)
@@ -267,9 +268,15 @@ class Pump:
                 self.lookout.did_chores(moment)
                 self._idle_since = None  # what it has woken is not due in what was seen
 
+    @property
+    def _is_draining(self) -> bool:
+        """Whether it ends unless the next looks find something."""
+        return self._idle_since is not None
+
     def _ask(self, cursor: CursorWrapper) -> tuple[float, Peek]:
         dialect = dialect_of(connections[self.alias])
-        return monotonic(), claiming.peek(cursor, dialect, self.lookout.queues, alone=self.diet.alone)
+        queues, complete = self.lookout.queues, self._is_draining
+        return monotonic(), claiming.peek(cursor, dialect, queues, alone=self.diet.alone, complete=complete)
 
     # attending to what is under way
 

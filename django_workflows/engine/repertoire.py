@@ -17,7 +17,7 @@ from django.db import connections
 from django_workflows.authoring.registry import AnyWorkflow, registry
 from django_workflows.clock import monotonic
 from django_workflows.engine import claiming
-from django_workflows.engine.database import single
+from django_workflows.engine.database import reading
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.exceptions import WorkflowsError
 
@@ -89,7 +89,7 @@ class Repertoire:
         dialect = dialect_of(connections[self._alias])
         met: set[Pair] = set()
         for place in places:
-            met |= single(self._alias, partial(claiming.at_the_head, dialect=dialect, place=place))
+            met |= reading(self._alias, partial(claiming.at_the_head, dialect=dialect, place=place))
         return self._take_up(met - set(self.diet.served))
 
     def _take_up(self, pairs: Collection[Pair]) -> bool:

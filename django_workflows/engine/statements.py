@@ -2,7 +2,8 @@
 
 Raw because the ORM can say none of them: a table of values joined in an UPDATE, `ON CONFLICT (id)` that makes a
 repeated commit harmless, SKIP LOCKED. Each is one text for SQLite, PostgreSQL and CockroachDB; `{table}` is the table
-of values (`Dialect.table`), `{among}` a condition on ids, `{now}` the database's clock.
+of values (`Dialect.table`), `{beside}` a condition on the ids in it, `{among}` one on other ids, `{now}` the
+database's clock.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine.dialects import Column, Dialect
+from django_workflows.engine.dialects import Column, Dialect, read_uuid
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.writes import NewEvent, NewExecution, NewSignal, Write
 
@@ -32,12 +33,24 @@ def names(of: Sequence[Column]) -> str:
 def run(
     cursor: CursorWrapper, dialect: Dialect, statement: str, of: Sequence[Column], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Execute a statement over a table of values, in as few calls as the database allows."""
+    """Execute a statement over a table of values, in as few calls as the database allows. The first is the row's id."""
     size = SQLITE_PARAMETERS // len(of) if dialect.is_sqlite else 5_000
     for start in range(0, len(rows), size):
-        table, parameters = dialect.table(of, rows[start : start + size])
-        text = statement.format(table=table, columns=names(of), now=dialect.now(), tags=dialect.as_json("tags"))
-        cursor.execute(text, parameters)
+        batch = rows[start : start + size]
+        table, parameters = dialect.table(of, batch)
+        beside, ids = dialect.beside([row[0] for row in batch]) if "{beside}" in statement else ("", [])
+        text = statement.format(
+            table=table, columns=names(of), now=dialect.now(), tags=dialect.as_json("tags"), beside=beside
+        )
+        cursor.execute(text, [*parameters, *ids])
+
+
+def choose(cursor: CursorWrapper, dialect: Dialect, query: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
+    """The condition that follows the id of rows that `query` finds and locks, and its parameters."""
+    if not dialect.finds_first:
+        return f"IN ({query})", list(parameters)
+    cursor.execute(query, parameters)
+    return dialect.among([read_uuid(row[0]) for row in cursor.fetchall()])
 
 
 LOCK = """
@@ -255,40 +268,40 @@ ENDING_COLUMNS = columns(
 
 END_TURNS = """
 WITH r({columns}) AS ({table})
-UPDATE django_workflows_execution SET
+UPDATE django_workflows_execution AS mine SET
     status = r.status, wake_at = r.wake_at, awaiting = r.awaiting, requested = r.requested,
-    reason = COALESCE(r.reason, django_workflows_execution.reason),
-    output = r.output, error = r.error, state = COALESCE(r.state, django_workflows_execution.state),
-    input = COALESCE(r.input, django_workflows_execution.input), current_step = r.current_step,
+    reason = COALESCE(r.reason, mine.reason),
+    output = r.output, error = r.error, state = COALESCE(r.state, mine.state),
+    input = COALESCE(r.input, mine.input), current_step = r.current_step,
     generation = r.generation, completed_at = r.completed_at, claimed_by = NULL, updated_at = {now},
-    crashes = CASE WHEN r.progress THEN 0 ELSE django_workflows_execution.crashes END
-FROM r WHERE django_workflows_execution.id = r.id
+    crashes = CASE WHEN r.progress THEN 0 ELSE mine.crashes END
+FROM r WHERE mine.id = r.id {beside}
 """
 
 TOUCH_COLUMNS = columns(id="uuid", state="text", progress="bool")
 
 TOUCH = """
 WITH r({columns}) AS ({table})
-UPDATE django_workflows_execution SET
-    state = COALESCE(r.state, django_workflows_execution.state), updated_at = {now},
-    crashes = CASE WHEN r.progress THEN 0 ELSE django_workflows_execution.crashes END
-FROM r WHERE django_workflows_execution.id = r.id
+UPDATE django_workflows_execution AS mine SET
+    state = COALESCE(r.state, mine.state), updated_at = {now},
+    crashes = CASE WHEN r.progress THEN 0 ELSE mine.crashes END
+FROM r WHERE mine.id = r.id {beside}
 """
 
 COUNT_COLUMNS = columns(id="uuid", number="int")
 
 CHILDREN_FINISHED = """
 WITH r({columns}) AS ({table})
-UPDATE django_workflows_execution SET
+UPDATE django_workflows_execution AS mine SET
     inbox = inbox + r.number,
     awaiting = CASE WHEN awaiting > r.number THEN awaiting - r.number ELSE 0 END,
     wake_at = CASE WHEN status = 'waiting' AND awaiting BETWEEN 1 AND r.number THEN {now} ELSE wake_at END
-FROM r WHERE django_workflows_execution.id = r.id AND completed_at IS NULL
+FROM r WHERE mine.id = r.id {beside} AND completed_at IS NULL
 """
 
 RECEIVE = """
 WITH r({columns}) AS ({table})
-UPDATE django_workflows_execution SET
+UPDATE django_workflows_execution AS mine SET
     inbox = inbox + r.number, wake_at = CASE WHEN status = 'waiting' THEN {now} ELSE wake_at END
-FROM r WHERE django_workflows_execution.id = r.id
+FROM r WHERE mine.id = r.id {beside}
 """

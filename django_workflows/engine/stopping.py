@@ -115,7 +115,7 @@ def _cancel_children(desk: Desk, rows: Sequence[Row]) -> list[Row]:
     if not desk.is_worker:
         desk.execute(verb_statements.CANCEL_CHILDREN, among=_ids(rows))
         return list(rows)
-    desk.execute(verb_statements.CANCEL_FREE_CHILDREN, among=_ids(rows))
+    desk.execute_on(verb_statements.CANCEL_CHOSEN, verb_statements.FREE_CHILDREN, among=_ids(rows))
     left = {read_uuid(row[0]) for row in desk.fetch(verb_statements.PARENTS_OF_LOCKED_CHILDREN, among=_ids(rows))}
     return [row for row in rows if row.id not in left]
 

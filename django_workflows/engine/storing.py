@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from django_workflows.clock import monotonic
 from django_workflows.engine import committing, compact
 from django_workflows.engine.claim_statements import CLAIM_STATE
 from django_workflows.engine.committing import Locked
-from django_workflows.engine.database import FEW_TRIES, single, transact
+from django_workflows.engine.database import FEW_TRIES, reading, single, transact
 from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_about_values, may_be_one_row
 from django_workflows.engine.telling import tell_of_pauses
@@ -52,12 +52,24 @@ def store_all(alias: str, writes: Sequence[Write], sync: Sync = lambda now, mome
 
 
 def _store_in_transaction(alias: str, dialect: Dialect, writes: Sequence[Write], sync: Sync) -> list[Receipt]:
+    """Again for what a row stood in the way of that turns out not to exist."""
+    receipts = _store_once(alias, dialect, writes, sync)
+    waiting = [write for write, receipt in zip(writes, receipts, strict=True) if receipt.verdict is Verdict.POSTPONED]
+    if waiting and (gone := _absent(alias, dialect, committing.touched(dialect, waiting))):
+        again = iter(_store_once(alias, dialect, waiting, sync, gone))
+        receipts = [next(again) if receipt.verdict is Verdict.POSTPONED else receipt for receipt in receipts]
+    return receipts
+
+
+def _store_once(
+    alias: str, dialect: Dialect, writes: Sequence[Write], sync: Sync, gone: Collection[UUID] = ()
+) -> list[Receipt]:
     moment = 0.0
 
     def store(cursor: CursorWrapper) -> tuple[list[Receipt], datetime]:
         nonlocal moment
         moment = monotonic()  # after waiting for a connection, a lock or another try: what the clock is ahead by
-        return committing.store(cursor, dialect, writes)
+        return committing.store(cursor, dialect, writes, gone)
 
     receipts, now = transact(alias, store, tries=FEW_TRIES)
     sync(now, moment)
@@ -75,7 +87,8 @@ def _store_compactly(alias: str, dialect: Dialect, writes: Sequence[Write], sync
     rows, now = single(alias, store, tries=FEW_TRIES)
     if now is not None:
         sync(now, moment)
-    gone = _absent(alias, dialect, writes, rows) if len(rows) < len(writes) else set()
+    missing = [write.execution_id for write in writes if write.execution_id not in rows]
+    gone = _absent(alias, dialect, missing) if missing else set()
     receipts = [committing.judge(write, rows, gone) for write in writes]
     if parked := [
         write.execution_id for write, receipt in zip(writes, receipts, strict=True) if _parks(write, receipt)
@@ -91,10 +104,9 @@ def _parks(write: Write, receipt: Receipt) -> bool:
     return receipt.requested == "pause" and write.ending is not None and write.ending.end is End.SUSPEND
 
 
-def _absent(alias: str, dialect: Dialect, writes: Sequence[Write], rows: dict[UUID, Locked]) -> set[UUID]:
+def _absent(alias: str, dialect: Dialect, ids: Sequence[UUID]) -> set[UUID]:
     """Apart from the statement that has written: asking again must not write again."""
-    ids = [write.execution_id for write in writes]
-    return _read_back(lambda: single(alias, lambda cursor: committing.absent(cursor, dialect, ids, rows)))
+    return _read_back(lambda: reading(alias, lambda cursor: committing.absent(cursor, dialect, ids)))
 
 
 def _after_ambiguity(alias: str, dialect: Dialect, writes: Sequence[Write], sync: Sync) -> list[Receipt]:
@@ -102,7 +114,7 @@ def _after_ambiguity(alias: str, dialect: Dialect, writes: Sequence[Write], sync
 
     Rows are found by their ids, so storing them twice changes nothing; only what counts up must not be repeated.
     """
-    applied = _read_back(lambda: transact(alias, lambda cursor: _applied(cursor, dialect, writes)))
+    applied = _read_back(lambda: reading(alias, lambda cursor: _applied(cursor, dialect, writes)))
     left = [write for write in writes if write.execution_id not in applied]
     again = dict(zip((write.execution_id for write in left), store_all(alias, left, sync) if left else [], strict=True))
     # nobody knows which inbox it met: what counts only `unless_moved` is proposed again

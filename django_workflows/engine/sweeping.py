@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import verbs
-from django_workflows.engine.database import FEW_TRIES, transact
+from django_workflows.engine.database import FEW_TRIES, reading, transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import may_be_one_row
 from django_workflows.engine.isolating import Shelf, by_halves
@@ -28,16 +28,18 @@ class Sweep:
         """What was changed, to be followed by `announce()`."""
         dialect, but = dialect_of(connections[alias]), self._shelf.now()
         try:
-            return transact(alias, lambda cursor: verbs.carry_out(cursor, dialect, but=but), tries=FEW_TRIES)
+            return transact(
+                alias, lambda cursor: verbs.carry_out(cursor, dialect, but=but), tries=FEW_TRIES, reads_past=True
+            )
         except Exception as error:
             if not may_be_one_row(error):
                 raise
-        wanted = transact(alias, lambda cursor: verbs.requests(cursor, dialect, but=but))
+        wanted = reading(alias, lambda cursor: verbs.requests(cursor, dialect, but=but))
         changes: list[Change] = []
 
         def work(cursor: CursorWrapper, some: Sequence[UUID]) -> list[Change]:
             return verbs.carry_out(cursor, dialect, only={id: wanted[id] for id in some})
 
-        for id, failure in by_halves(alias, list(wanted)[:AT_ONCE], work, changes.extend):
+        for id, failure in by_halves(alias, list(wanted)[:AT_ONCE], work, changes.extend, reads_past=True):
             self._shelf.put(id, failure)
         return changes

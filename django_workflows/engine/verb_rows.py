@@ -109,7 +109,16 @@ class Desk:
         if among is not None:
             texts["among"], ids = self.dialect.among(among)
             values += ids
-        self.cursor.execute(statement.format(now=self.dialect.now(), lock=self.lock, **texts), values)
+        texts |= {"now": self.dialect.now(), "lock": self.lock, "look": self.dialect.look}
+        self.cursor.execute(statement.format(**texts), values)
+
+    def execute_on(self, statement: str, query: str, *, among: Iterable[UUID]) -> None:
+        """Execute a statement on the rows that `query` finds and locks among these."""
+        condition, ids = self.dialect.among(among)
+        chosen, parameters = statements.choose(
+            self.cursor, self.dialect, query.format(among=condition, lock=self.lock), ids
+        )
+        self.cursor.execute(statement.format(now=self.dialect.now(), chosen=chosen), parameters)
 
     def fetch(self, statement: str, *parameters: Any, among: Iterable[UUID] | None = None) -> list[tuple[Any, ...]]:
         self.execute(statement, *parameters, among=among)

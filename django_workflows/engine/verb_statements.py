@@ -3,7 +3,7 @@
 Raw because they stand inside the engine's transactions, next to its locks, and take their times from the database.
 Each changes rows that this transaction has locked, one or many: an operator who cancels ten thousand executions costs
 a few statements for each hundred. Each is one text for SQLite, PostgreSQL and CockroachDB; `{among}` is a condition on
-ids, `{lock}` the suffix that locks, `{now}` the database's clock.
+ids, `{lock}` the suffix that locks, `{look}` that of a look for work, `{now}` the database's clock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django_workflows.engine.statements import columns
 REQUESTED = """
 SELECT id, parent_id FROM django_workflows_execution
 WHERE requested > '' AND NOT (status = 'running' AND requested = 'pause' AND wake_at > {now})
-LIMIT %s
+LIMIT %s {look}
 """
 
 PARENTS = "SELECT id, parent_id FROM django_workflows_execution WHERE id {among}"
@@ -96,11 +96,13 @@ UPDATE django_workflows_execution SET
 WHERE {_TO_BE_CANCELLED}
 """
 
-CANCEL_FREE_CHILDREN = f"""
+CANCEL_CHOSEN = """
 UPDATE django_workflows_execution SET
-    requested = 'cancel', reason = 'Its parent was cancelled.', updated_at = {{now}}
-WHERE id IN (SELECT id FROM django_workflows_execution WHERE {_TO_BE_CANCELLED} {{lock}})
+    requested = 'cancel', reason = 'Its parent was cancelled.', updated_at = {now}
+WHERE id {chosen}
 """
+
+FREE_CHILDREN = f"SELECT id FROM django_workflows_execution WHERE {_TO_BE_CANCELLED} {{lock}}"
 
 PARENTS_OF_LOCKED_CHILDREN = f"SELECT DISTINCT parent_id FROM django_workflows_execution WHERE {_TO_BE_CANCELLED}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from django_workflows import codec
 from django_workflows.clock import monotonic
 from django_workflows.engine import lifecycle, wakeups
 from django_workflows.engine.claiming import Claimed
-from django_workflows.engine.database import transact
+from django_workflows.engine.database import HIDDEN_SECONDS, reading
 from django_workflows.engine.dialects import dialect_of, read_uuid
 from django_workflows.engine.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.storing import store_all
@@ -114,7 +115,7 @@ class Watch:
             states = {read_uuid(row[0]): row[1:] for row in cursor.fetchall()}
             return [self._news(cursor, turn, states.get(id)) for id, turn in by_id.items()]
 
-        for turn, inbox, requested, unread, outcomes in transact(self._alias, read):
+        for turn, inbox, requested, unread, outcomes in reading(self._alias, read):
             if requested == "lost":
                 turn.abandon()
                 continue
@@ -136,7 +137,11 @@ class Watch:
         return turn, inbox, requested, unread, read_outcomes(cursor, dialect, turn.open_children())
 
     def end_unstarted(self, claimed: Claimed, ending: Ending) -> None:
-        """End a claim whose turn never begins; if it cannot be stored now, the pump finds a claim without a turn."""
+        """End a claim whose turn never begins; if it cannot be stored now, the pump finds a claim without a turn.
+
+        CockroachDB hides a row that was just claimed from SKIP LOCKED for some milliseconds: tried once, a quarantine
+        would never be stored, and the claim given back and taken again for ever.
+        """
         write = Write(
             execution_id=claimed.id,
             claim=claimed.claim,
@@ -147,7 +152,10 @@ class Watch:
             had_crashes=False,
             ending=ending,
         )
-        store_all(self._alias, [write])
+        for pause in (*HIDDEN_SECONDS, None):
+            if store_all(self._alias, [write])[0].verdict is not Verdict.POSTPONED or pause is None:
+                return
+            time.sleep(pause)
 
     def refuse(self, turn: Turn, receipt: Receipt) -> Ending:
         """Fail an execution whose data the database refuses."""

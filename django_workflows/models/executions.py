@@ -14,11 +14,16 @@ from django.utils.translation import gettext_lazy as _
 
 from django_workflows.clock import DatabaseNow
 from django_workflows.models.doors import doors
-from django_workflows.models.fields import InvertedIndex, PayloadField, TagsField
+from django_workflows.models.fields import CockroachIndex, InvertedIndex, PayloadField, TagsField
 from django_workflows.models.statuses import FINISHED, UNFINISHED, Requested, Status, allowed_verbs
 from django_workflows.models.workflows import NAME_LENGTH
 
 DEFAULT_PRIORITY = 0
+
+# What a worker that looks for work can see, word by word as it asks (`engine.probing`).
+IN_SIGHT = Q(
+    wake_at__isnull=False, requested="", status__in=(Status.PENDING.value, Status.WAITING.value, Status.RUNNING.value)
+)
 
 
 # SQLite: a path would need its own escapes for a name like `a"b`, and take "0" for a place in a list.
@@ -162,6 +167,9 @@ class Execution(models.Model):
                 fields=("queue", "priority", "wake_at"),
                 name="workflows_execution_wake",
                 condition=Q(wake_at__isnull=False),
+            ),
+            CockroachIndex(
+                fields=("queue", "priority", "wake_at"), name="workflows_execution_look", condition=IN_SIGHT
             ),
             models.Index(fields=("requested",), name="workflows_execution_requested", condition=Q(requested__gt="")),
             models.Index(

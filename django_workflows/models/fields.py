@@ -90,3 +90,19 @@ class InvertedIndex(models.Index):
         if schema_editor.connection.vendor == "sqlite":
             return str(_NOTHING)
         return super().remove_sql(model, schema_editor, **kwargs)
+
+
+class CockroachIndex(models.Index):
+    """An index that CockroachDB alone needs; nothing elsewhere, where each index makes every write dearer."""
+
+    def create_sql(
+        self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor, using: str = "", **kwargs: Any
+    ) -> Statement:
+        if schema_editor.connection.vendor != "cockroachdb":
+            return _NOTHING
+        return super().create_sql(model, schema_editor, using=using, **kwargs)
+
+    def remove_sql(self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor, **kwargs: Any) -> str:
+        if schema_editor.connection.vendor != "cockroachdb":
+            return str(_NOTHING)
+        return super().remove_sql(model, schema_editor, **kwargs)

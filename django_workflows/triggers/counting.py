@@ -14,9 +14,9 @@ from django_workflows.engine.dialects import Dialect, read_uuid
 
 COUNT = """
 WITH r({columns}) AS ({table})
-UPDATE django_workflows_trigger SET
+UPDATE django_workflows_trigger AS mine SET
     trigger_count = trigger_count + r.number, last_triggered_at = {now}
-FROM r WHERE django_workflows_trigger.id = r.id
+FROM r WHERE mine.id = r.id {beside}
 """
 
 FREE = "SELECT id FROM django_workflows_trigger WHERE id {among} ORDER BY id {lock}"

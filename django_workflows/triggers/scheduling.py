@@ -61,12 +61,12 @@ COLUMNS = statements.columns(
 # One statement for the round: the rows are locked, and most rounds under load have many.
 MOVE_ON = """
 WITH r({columns}) AS ({table})
-UPDATE django_workflows_trigger SET
+UPDATE django_workflows_trigger AS mine SET
     next_at = r.next_at, scheduled_until = r.scheduled_until, buffered_at = r.buffered_at,
     trigger_count = trigger_count + r.started, skipped_count = skipped_count + r.skipped,
     last_triggered_at = CASE WHEN r.started > 0 THEN {now} ELSE last_triggered_at END,
     last_skipped_at = CASE WHEN r.skipped > 0 THEN {now} ELSE last_skipped_at END
-FROM r WHERE django_workflows_trigger.id = r.id
+FROM r WHERE mine.id = r.id {beside}
 """
 
 
@@ -81,7 +81,7 @@ class Fired:
 
 def fire_due(alias: str, *, strange: Collection[str] = ()) -> Fired:
     """Look at some schedules that are due, the longest due first, but at none of a `strange` workflow."""
-    return transact(alias, lambda cursor: _Round(alias).look(cursor, sorted(strange)))
+    return transact(alias, lambda cursor: _Round(alias).look(cursor, sorted(strange)), reads_past=True)
 
 
 class _Round:

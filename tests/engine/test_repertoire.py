@@ -57,7 +57,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(repertoire, "single", lambda alias, work: set(world.head))
+    monkeypatch.setattr(repertoire, "reading", lambda alias, work: set(world.head))
     monkeypatch.setattr(repertoire, "monotonic", lambda: world.now)
     return world
 
