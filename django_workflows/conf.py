@@ -103,6 +103,8 @@ DEFAULTS: dict[str, Setting] = {
         1000, (int,), 0, "Streams and waiting results that one web process serves at once under ASGI."
     ),
     "API_MAX_SYNC_STREAMS": Setting(4, (int,), 0, "The same under WSGI, where each holds a thread."),
+    "API_MAX_USER_STREAMS": Setting(100, (int,), 0, "How many of these one user may have under ASGI."),
+    "API_MAX_SYNC_USER_STREAMS": Setting(2, (int,), 0, "The same under WSGI."),
     "API_STREAM_SECONDS": Setting(
         300.0, _number, 1, "Seconds after which a stream ends; its reader comes back by itself and misses nothing."
     ),
@@ -306,6 +308,16 @@ def api_max_streams() -> int:
 def api_max_sync_streams() -> int:
     """Streams and waiting results of one web process under WSGI, where each holds a thread."""
     return int(get("API_MAX_SYNC_STREAMS"))
+
+
+def api_max_user_streams() -> int:
+    """How many of these one user may have under ASGI."""
+    return int(get("API_MAX_USER_STREAMS"))
+
+
+def api_max_sync_user_streams() -> int:
+    """How many of these one user may have under WSGI."""
+    return int(get("API_MAX_SYNC_USER_STREAMS"))
 
 
 def api_stream_seconds() -> float:

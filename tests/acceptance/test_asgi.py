@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, database_url: str, session: str) -> None:
         self.headers = {"Cookie": f"sessionid={session}", "Connection": "close"}
-        self.port = free_port(8500)
+        self.port = free_port(8500 + os.getpid() % 500)  # another process of pytest may look for one too
         command = [sys.executable, "-m", "uvicorn", "testproject.asgi:application", "--log-level", "warning"]
         self.process = subprocess.Popen(
             [*command, "--port", str(self.port)],
@@ -92,3 +92,15 @@ def test_streams_and_results_wait_on_an_asgi_server(server: Server) -> None:
     # some had heard already that it waits; what happened is the same for all
     assert len({tuple(line for line in text.splitlines() if line.startswith(b"id: ")) for text in texts}) == 1
     eventually(lambda: server.threads < WAITING)
+
+
+def test_streams_do_not_hold_up_the_end_of_the_server(server: Server) -> None:
+    execution = make_execution(Status.WAITING)
+    path = f"/api/executions/{execution.id}"
+    stream = server.get(f"{path}/stream")
+    assert stream.readline().startswith(b"retry: ")
+
+    server.process.terminate()
+
+    assert b"event: end" not in stream.read()
+    assert server.process.wait(20) is not None

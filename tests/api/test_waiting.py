@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
 from collections import Counter
@@ -11,9 +12,10 @@ from typing import Any, TypeVar
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
 from django.db import connection, connections
-from django.test import AsyncClient
+from django.test import AsyncClient, Client
 
 from django_workflows.api.streams import slots
 from django_workflows.models import Execution, Status, StepKind
@@ -132,6 +134,141 @@ def test_only_so_many_streams_are_open_at_once(operator: Api, settings: Any, mon
     assert len(read(operator.get(path))) == 8
     assert len(read(operator.get(path))) == 8
     assert not slots._taken[False]
+
+
+def test_each_user_has_a_share_of_the_streams(operator: Api, viewer: Api, settings: Any) -> None:
+    settings.WORKFLOWS = FAST | {"API_MAX_SYNC_USER_STREAMS": 1}
+    path = f"executions/{make_history().id}/stream"
+    first = operator.get(path)
+
+    refused, of_another = operator.get(path), viewer.get(path)
+
+    assert (refused.status_code, of_another.status_code) == (503, 200)
+    assert "You have too many" in refused.json()["detail"]
+    assert read(first)
+    assert read(of_another)
+    assert read(operator.get(path))
+    assert not slots._of_users
+    assert not slots._taken[False]
+
+
+def test_who_has_had_his_share_of_results_is_answered_at_once(operator: Api, settings: Any) -> None:
+    settings.WORKFLOWS = FAST | {"API_MAX_SYNC_USER_STREAMS": 0}
+    execution = make_execution(Status.WAITING)
+
+    assert operator.get(f"executions/{execution.id}/result?wait=20").json()["finished"] is False
+    assert not slots._taken[False]
+
+
+def test_who_is_turned_away_costs_no_query(operator: Api, settings: Any, django_assert_num_queries: Any) -> None:
+    settings.WORKFLOWS = FAST | {"API_MAX_SYNC_STREAMS": 0}
+    path = f"executions/{make_execution(Status.WAITING).id}/stream"
+
+    with django_assert_num_queries(0):
+        assert operator.get(path).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["executions/{}/stream", "executions/{}/result?wait=1", "executions/{}/result?wait=x"])
+def test_an_error_gives_the_slot_back(operator: Api, nobody: Api, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = path.format("00000000-0000-4000-8000-000000000000")
+    for api in (operator, nobody):
+        assert api.get(missing).status_code in {400, 401, 403, 404}
+    monkeypatch.setattr("django_workflows.api.access.Access.execution", lambda *args, **kwargs: 1 / 0)
+    operator.client.raise_request_exception = False
+    assert operator.get(missing).status_code in {400, 500}
+
+    assert not slots._taken[False]
+    assert not slots._of_users
+
+
+def deactivate(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def log_out(user: User) -> None:
+    Session.objects.all().delete()
+
+
+def forbid(user: User) -> None:
+    user.user_permissions.clear()
+
+
+def hide_payloads(user: User) -> None:
+    user.user_permissions.remove(Permission.objects.get(codename="view_payload"))
+
+
+def delete(user: User) -> None:
+    user.delete()
+
+
+@pytest.mark.parametrize("what", [deactivate, log_out, forbid, hide_payloads, delete])
+def test_a_stream_ends_when_its_reader_would_not_be_let_in_again(
+    operator: Api, monkeypatch: pytest.MonkeyPatch, what: Callable[[User], None]
+) -> None:
+    monkeypatch.setattr("django_workflows.api.streams.following.CHECK", 0)
+    execution = make_execution(Status.WAITING, created_at=ago(minutes=1))
+    texts = iter(operator.get(f"executions/{execution.id}/stream").streaming_content)
+    told = b""
+    while b"event: execution" not in told:
+        told += next(texts)
+    what(User.objects.get())
+    make_step(execution, "secret")
+
+    rest = b"".join(texts)
+
+    assert b"secret" not in rest
+    assert b"event: end" not in rest
+    assert not slots._taken[False]
+
+
+def test_who_logs_in_by_a_header_is_judged_by_it_again(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_workflows.api.streams.following.CHECK", 0)
+    user = User.objects.create_superuser("root", password="secret")
+    credentials = "Basic " + base64.b64encode(b"root:secret").decode()
+    execution = make_execution(Status.WAITING)
+    path = f"/api/executions/{execution.id}/stream"
+    answer: Any = Client().get(path, headers={"authorization": credentials})
+    texts = iter(answer.streaming_content)
+    while b"event: execution" not in next(texts):
+        pass
+    user.set_password("another")
+    user.save()
+
+    assert b"event" not in b"".join(texts)
+
+
+def test_who_stays_what_he_is_goes_on(operator: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_workflows.api.streams.following.CHECK", 0)
+
+    assert read(operator.get(f"executions/{make_history().id}/stream"))[-1]["event"] == "end"
+
+
+def test_a_result_that_came_later_is_not_told_to_who_may_not_see_it_any_more(
+    operator: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_workflows.api.views.waiting.CHECK", 0)
+    execution = make_execution(Status.WAITING)
+
+    def finish(seconds: float) -> None:
+        Execution.objects.filter(pk=execution.pk).update(status="completed", output={"card": "4711"})
+        User.objects.update(is_active=False)
+
+    monkeypatch.setattr("django_workflows.api.views.waiting.time.sleep", finish)
+
+    document = operator.get(f"executions/{execution.id}/result?wait=20").json()
+
+    assert (document["status"], document["output"]) == ("waiting", None)
+
+
+def test_a_stream_holds_no_connection_while_it_sleeps(operator: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[bool] = []
+    execution = make_execution(Status.WAITING)
+    sending = "django_workflows.api.streams.sending"
+    monkeypatch.setattr(f"{sending}.release_connection", lambda: released.append(True))
+    monkeypatch.setattr(f"{sending}.time.sleep", lambda seconds: execution.cancel("enough"))
+
+    assert read(operator.get(f"executions/{execution.id}/stream"))[-1]["event"] == "end"
+    assert released == [True]
 
 
 def test_a_deleted_execution_ends_its_stream(operator: Api) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,13 +10,15 @@ from uuid import UUID
 
 from django.utils import translation
 
-from django_workflows import codec, conf
+from django_workflows import clock, codec, conf
 from django_workflows.api.shapes.history import history_document
 from django_workflows.inspection import HistoryItem, timeline_page
 from django_workflows.inspection.timeline import Position
 from django_workflows.models import FINISHED, Execution
 
 PAGE = 200
+
+CHECK = 15.0  # seconds after which the reader's right to look is judged again
 
 # Transactions do not commit in the order of the times they store: each look begins so much earlier than the last ended.
 OVERLAP = timedelta(seconds=5)
@@ -42,9 +44,10 @@ class News:
 class Follower:
     """Reads what happened to one execution since the last look."""
 
-    def __init__(self, id: UUID, *, after: str, reveal: bool) -> None:
+    def __init__(self, id: UUID, *, after: str, reveal: bool, may_go_on: Callable[[], bool] = lambda: True) -> None:
         """`after` is the position of the last thing that the reader has. Raises `InvalidPosition`."""
         self.id, self.finished, self.gone, self.more = id, False, False, False
+        self._may_go_on, self._judged = may_go_on, clock.monotonic()
         self._after = ""
         self._start = self._last = Position.parse(after) if after else None
         self._reveal, self._language = reveal, translation.get_language()
@@ -53,8 +56,11 @@ class Follower:
 
     def look(self) -> list[News]:
         """What is new, a page of it at most. Afterwards `more` says whether to look on at once, `finished` whether
-        anything can follow, and `gone` whether it was deleted.
+        anything can follow, and `gone` whether it does not exist for the reader any more.
         """
+        if not self._is_admitted():
+            self.gone = True
+            return []
         row = Execution.objects.using(conf.database()).filter(pk=self.id).defer("input", "output", "error").first()
         if row is None:
             self.gone = True
@@ -75,6 +81,12 @@ class Follower:
         if self.finished:
             news.append(News(kind="end", document={"id": str(self.id), "status": row.status}, position="end"))
         return news
+
+    def _is_admitted(self) -> bool:
+        if clock.monotonic() - self._judged < CHECK:
+            return True
+        self._judged = clock.monotonic()
+        return self._may_go_on()
 
     def _history(self) -> Iterator[News]:
         after = self._after if self.more else self._overlap()

@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from django_workflows import conf
+from django_workflows.api.streams import closing
 from django_workflows.api.streams.following import Stamp, stamps
 
 T = TypeVar("T")
@@ -66,12 +67,20 @@ class Hub:
         try:
             while self._watches:
                 await self._look()
-                await asyncio.sleep(conf.api_stream_poll())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(conf.api_stream_poll()):
+                        await closing.event().wait()
+                        self._wake_all()
+                        return
         finally:
             # from here on who joins gets another hub
             self._task = None
             _hubs.pop((self._loop, self._alias), None)
             await sync_to_async(_leave_connection)(self._alias)
+
+    def _wake_all(self) -> None:
+        for watch in self._watches:
+            watch.changed.set()
 
     async def _look(self) -> None:
         watches = list(self._watches)

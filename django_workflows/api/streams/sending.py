@@ -6,13 +6,13 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections
 from rest_framework.utils.encoders import JSONEncoder
 
 from django_workflows import clock, conf
+from django_workflows.api.streams import closing
 from django_workflows.api.streams.following import Follower, News, Stamp, stamps
 from django_workflows.api.streams.hub import hub
 
@@ -39,7 +39,7 @@ def send(follower: Follower, give_back: Callable[[], None]) -> Iterator[bytes]:
         yield FIRST
         end, beat, looked = clock.monotonic() + conf.api_stream_seconds(), clock.monotonic(), 0.0
         known: Stamp | None = None
-        while clock.monotonic() < end:
+        while clock.monotonic() < end and not closing.is_closing():
             stamp = stamps(conf.database(), [follower.id]).get(follower.id)
             if stamp is None or stamp != known or clock.monotonic() - looked > FULL_LOOK:
                 known, looked = stamp, clock.monotonic()
@@ -54,6 +54,7 @@ def send(follower: Follower, give_back: Callable[[], None]) -> Iterator[bytes]:
             if clock.monotonic() - beat > HEARTBEAT:
                 beat = clock.monotonic()
                 yield STILL_HERE
+            release_connection()
             time.sleep(conf.api_stream_poll())
     finally:
         give_back()
@@ -63,11 +64,12 @@ async def asend(follower: Follower, give_back: Callable[[], None]) -> AsyncItera
     """Under ASGI, with no thread of its own once it has begun."""
     center = hub()
     watch = center.join(follower.id)
+    closing.event()
     try:
         yield FIRST
         await leave_connections()
         end, beat = clock.monotonic() + conf.api_stream_seconds(), clock.monotonic()
-        while clock.monotonic() < end:
+        while clock.monotonic() < end and not closing.is_closing():
             for news in await center.run(follower.look):
                 beat = clock.monotonic()
                 yield as_text(news)
@@ -84,12 +86,20 @@ async def asend(follower: Follower, give_back: Callable[[], None]) -> AsyncItera
         give_back()
 
 
+def release_connection() -> None:
+    """As Django does after a request: who sleeps holds no connection, unless the project keeps them."""
+    connection = connections[conf.database()]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+
+
 async def leave_connections() -> None:
-    """Close what the view has opened in the request's own thread: else each who waits would hold a connection."""
-    await sync_to_async(_close_all)()
+    """Close what was opened in the request's own thread: else each who waits would hold a connection."""
+    await sync_to_async(close_connections)()
 
 
-def _close_all(**kwargs: Any) -> None:
+def close_connections() -> None:
+    """All of this thread, but for one with an open transaction."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
