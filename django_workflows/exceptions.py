@@ -43,7 +43,7 @@ ControlFlow (BaseException)    how the engine unwinds a workflow function; never
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -213,11 +213,14 @@ class NonRetryable(StepError):
 
 
 class RetryAfter(StepError):
-    """Try this step again after `delay` (a timedelta), instead of the policy's back-off."""
+    """Try this step again after `delay`, instead of the policy's back-off.
 
-    def __init__(self, delay: timedelta, message: str = "") -> None:
+    A timedelta, seconds, a text ("5 minutes"), or the moment itself as a datetime, as a service may name it.
+    """
+
+    def __init__(self, delay: timedelta | float | str | datetime, message: str = "") -> None:
         self.delay = delay
-        super().__init__(message or f"Try again in {delay}.")
+        super().__init__(message or f"Try again {'at' if isinstance(delay, datetime) else 'in'} {delay}.")
 
 
 class StepFailed(WorkflowsError):

@@ -143,13 +143,13 @@ class AsyncContext(BaseContext):
 
     def cancel(self, reason: str = "") -> Awaitable[NoReturn]:
         """See `Context.cancel`."""
-        return self._perform(commands.End("cancel", "cancel", reason))  # type: ignore[no-any-return]  # by the engine
+        return self._perform(building.end("cancel", reason))  # type: ignore[no-any-return]  # by the engine
 
     def pause(self, reason: str = "") -> Awaitable[None]:
         """See `Context.pause`."""
-        return self._perform(commands.End("pause", "pause", reason))  # type: ignore[no-any-return]  # by the engine
+        return self._perform(building.end("pause", reason))  # type: ignore[no-any-return]  # by the engine
 
     def continue_as_new(self, *args: Any, **kwargs: Any) -> Awaitable[NoReturn]:
         """See `Context.continue_as_new`."""
-        command = commands.End("continue_as_new", "continue_as_new", "", args, kwargs)
+        command = building.end("continue_as_new", "", args, kwargs)
         return self._perform(command)  # type: ignore[no-any-return]  # by the engine

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import FunctionType
 from typing import Any
 from uuid import UUID
-
-from django.conf import settings
-from django.utils import timezone
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition, name_of
 from django_workflows.authoring.doors import Duration
 from django_workflows.authoring.handles import AsyncChildHandle, AsyncToken, ChildHandle, Token
+from django_workflows.authoring.moments import in_utc
 from django_workflows.authoring.names import check_input_name
 from django_workflows.authoring.registry import registry
 from django_workflows.exceptions import ContextMisuse, InvalidInput, UnknownWorkflow
@@ -23,6 +22,7 @@ from django_workflows.expressions.durations import parse_duration
 
 HANDLES = (ChildHandle, AsyncChildHandle, Token, AsyncToken)
 MATCH_LENGTH = 500  # of the keys, in their column
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what no column of text can hold
 
 
 def do(first: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> commands.DoStep:
@@ -78,10 +78,7 @@ def sleep_until(args: tuple[Any, ...]) -> commands.Sleep:
     label, when = _labelled("sleep_until", args)
     if not isinstance(when, datetime):
         raise ContextMisuse(f"ctx.sleep_until() needs a datetime, not {when!r}.")
-    if timezone.is_naive(when):
-        zone = timezone.get_default_timezone() if settings.USE_TZ else None
-        when = timezone.make_aware(when, zone)
-    return commands.Sleep(label, None, when.astimezone(UTC))
+    return commands.Sleep(label, None, in_utc(when))
 
 
 def _labelled(call: str, args: tuple[Any, ...]) -> tuple[str, Any]:
@@ -163,13 +160,19 @@ def _given(definition: StepDefinition[..., Any]) -> dict[str, Any]:
 
 def map_over(fn: Any, items: Iterable[Any], concurrency: int | None) -> commands.Command:
     """Children of a workflow, or parallel branches of one step each."""
-    if concurrency is not None and concurrency < 1:
+    if not _is_window(concurrency):
         raise ContextMisuse("concurrency is the number of items in progress at once: at least 1.")
+    if not isinstance(items, Iterable):
+        raise ContextMisuse(f"ctx.map() needs a function and the items to call it with, not {type(items).__name__}.")
     if isinstance(fn, WorkflowDefinition):
         if fn.start_options.key is not None or fn.start_options.idempotency_key is not None:
             raise ContextMisuse("ctx.map() starts a child for each item; with a key they would all be the same one.")
         return commands.MapChildren(fn.name, fn, list(items), concurrency)
     return commands.Gather("map", [_item(fn, item) for item in items], concurrency)
+
+
+def _is_window(concurrency: Any) -> bool:
+    return concurrency is None or (isinstance(concurrency, int) and concurrency >= 1)
 
 
 def _item(fn: Any, item: Any) -> Callable[[Any], Any]:
@@ -219,3 +222,12 @@ def signal(execution: Any, name: str, data: Any) -> commands.Send:
     except ValueError:
         raise ContextMisuse(f"ctx.signal() needs an execution, a child or an id, not {execution!r}.") from None
     return commands.Send(check_input_name("name", name), target, data)
+
+
+def end(
+    verb: str, reason: Any = "", args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+) -> commands.End:
+    """`cancel(reason)`, `pause(reason)` or `continue_as_new(…)`."""
+    if not isinstance(reason, str):
+        raise ContextMisuse(f"ctx.{verb}() takes a reason as text, not {type(reason).__name__}.")
+    return commands.End(verb, verb, _UNSTORABLE.sub("\ufffd", reason), args, kwargs)

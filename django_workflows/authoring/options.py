@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypedDict
 
 from django_workflows.authoring.doors import Duration, OnConflict
+from django_workflows.authoring.names import check_definition_name
 from django_workflows.authoring.retry import Retry
 from django_workflows.authoring.triggers import TriggerDefinition
 from django_workflows.exceptions import DefinitionError
@@ -82,6 +83,14 @@ def _one_of(name: str, value: str | None) -> None:
         raise DefinitionError(f'{name} is "fail", "continue", "retry" or "pause", not {value!r}.')
 
 
+def _check_kinds(options: Mapping[str, Any]) -> None:
+    """What would only be noticed when it is used, in a worker."""
+    if (queue := options.get("queue")) is not None:
+        check_definition_name("queue", queue)
+    if not isinstance(retry := options.get("retry"), Retry | None):
+        raise DefinitionError(f"retry is a policy: Retry(max_attempts=5), not {retry!r}.")
+
+
 def _triggers(given: Sequence[TriggerDefinition]) -> tuple[TriggerDefinition, ...]:
     """As given, when all of them are triggers and no two are the same."""
     seen = set()
@@ -112,6 +121,7 @@ class StepOptions:
         if "timeout" in changes:
             changes["timeout"] = _positive("timeout", changes["timeout"])
         _one_of("on_error", changes.get("on_error"))
+        _check_kinds(changes)
         return replace(self, **changes)
 
 
@@ -140,6 +150,8 @@ class WorkflowOptions:
         values["triggers"] = _triggers(values.get("triggers", ()))
         values["accepts"] = frozenset(values.get("accepts", ()))
         _one_of("on_error", values.get("on_error"))
-        if not 0 <= values.get("priority", 0) <= 9:
+        _check_kinds(values)
+        priority = values.get("priority", 0)
+        if not isinstance(priority, int) or not 0 <= priority <= 9:
             raise DefinitionError("priority is a number from 0 to 9; higher goes first.")
         return cls(**values)

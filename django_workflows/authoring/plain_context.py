@@ -141,14 +141,14 @@ class Context(BaseContext):
 
     def cancel(self, reason: str = "") -> NoReturn:
         """End this execution as cancelled, with the reason kept."""
-        self._perform(commands.End("cancel", "cancel", reason))
+        self._perform(building.end("cancel", reason))
         raise AssertionError("the engine unwinds here")
 
     def pause(self, reason: str = "") -> None:
         """Park this execution until somebody resumes it; it goes on after this call."""
-        self._perform(commands.End("pause", "pause", reason))
+        self._perform(building.end("pause", reason))
 
     def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Start over with new input and an empty journal: same id, key, waiters and unread signals."""
-        self._perform(commands.End("continue_as_new", "continue_as_new", "", args, kwargs))
+        self._perform(building.end("continue_as_new", "", args, kwargs))
         raise AssertionError("the engine unwinds here")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django_workflows import codec
 from django_workflows.engine.journal import Entry
@@ -19,11 +19,14 @@ logger = logging.getLogger("django_workflows")
 _LONGEST = 500  # characters of a message in a line of the log
 
 
-def attempt_failed(turn: Turn, entry: Entry, error: BaseException, delay: timedelta | None) -> None:
-    """An attempt of a step has failed; `delay` until the next one, None when there is none."""
+def attempt_failed(turn: Turn, entry: Entry, error: BaseException, pause: timedelta | datetime | None) -> None:
+    """An attempt of a step has failed; `pause` is that before another, or its moment; None when there is none."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    then = "it was the last" if delay is None else f"again in {format_duration(delay)}"
+    if isinstance(pause, timedelta):
+        then = f"again in {format_duration(pause)}"
+    else:
+        then = "it was the last" if pause is None else f"again at {pause:%Y-%m-%d %H:%M:%S} UTC"
     logger.info(
         "attempt    %s %s: step %s, attempt %d failed: %s; %s",
         turn.claimed.workflow,

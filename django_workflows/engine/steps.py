@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,11 +12,12 @@ import msgspec
 from django_workflows import codec
 from django_workflows.authoring import commands
 from django_workflows.authoring.current import CurrentStep
-from django_workflows.authoring.retry import BrokenPredicate, Retry, default_retry
+from django_workflows.authoring.retry import BrokenRetry, Retry, default_retry
 from django_workflows.codec.redaction import redact_positional
 from django_workflows.engine import reporting
 from django_workflows.engine.effects import Barrier, Deliver, Invoke, Outcome, Stop, TimerWait
 from django_workflows.engine.journal import Entry
+from django_workflows.engine.standing import LATEST
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.whereabouts import worker_name
 from django_workflows.exceptions import StepFailed
@@ -151,11 +153,12 @@ def _after_failure(turn: Turn, command: commands.DoStep, entry: Entry, outcome: 
 
 
 def _settle_failure(
-    turn: Turn, command: commands.DoStep, entry: Entry, delay: timedelta | None, error: dict[str, Any]
+    turn: Turn, command: commands.DoStep, entry: Entry, delay: timedelta | datetime | None, error: dict[str, Any]
 ) -> Entry:
     text = codec.encode(error)
     if delay is not None:
-        waiting = msgspec.structs.replace(entry, status="scheduled", error=text, deadline=turn.after(delay))
+        deadline = min(delay, LATEST) if isinstance(delay, datetime) else turn.after(delay)
+        waiting = msgspec.structs.replace(entry, status="scheduled", error=text, deadline=deadline)
         return turn.record(waiting)
     on_error = command.step.options.on_error or turn.definition.options.on_error
     if on_error == "pause":
@@ -166,17 +169,33 @@ def _settle_failure(
 
 def _delay(
     turn: Turn, command: commands.DoStep, entry: Entry, error: BaseException
-) -> tuple[timedelta | None, BrokenPredicate | None]:
-    policy = command.step.options.retry or turn.definition.options.retry or default_retry()
+) -> tuple[timedelta | datetime | None, BrokenRetry | None]:
+    """When to try again, if at all; and what was wrong with the policy, or with what the body asked for."""
     on_error = command.step.options.on_error or turn.definition.options.on_error
-    failures = _failures_since_resume(policy, on_error, entry)
     try:
+        policy = command.step.options.retry or turn.definition.options.retry or default_retry()
+        failures = _failures_since_resume(policy, on_error, entry)
         delay = policy.next_delay(error, failures)
         if delay is None and on_error == "retry" and policy.allows(error):
             delay = policy.longest
-    except BrokenPredicate as broken:
+    except BrokenRetry as broken:
         return None, broken
-    return delay, None
+    except Exception as problem:  # an exception is foreign code, and so is what it carries
+        return None, BrokenRetry(f"What to do after it could not be told: {type(problem).__name__}.")
+    return None if delay is not None and _was_never_called(command, error) else delay, None
+
+
+def _was_never_called(command: commands.DoStep, error: BaseException) -> bool:
+    """Whether the arguments do not fit the function; they will not the next time either."""
+    if type(error) is not TypeError:
+        return False
+    try:
+        inspect.signature(command.step.fn).bind(*command.args, **command.kwargs)
+    except TypeError:
+        return True
+    except ValueError:  # a builtin that does not tell its parameters
+        return False
+    return False
 
 
 def _failures_since_resume(policy: Retry, on_error: str, entry: Entry) -> int:
