@@ -13,10 +13,10 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
 from django_workflows.authoring.doors import Handle, StartOptions
 from django_workflows.authoring.options import StartKeywords
+from django_workflows.authoring.plans import definition_of
 from django_workflows.client import bulk, messages, results, starting
 from django_workflows.client.handles import get
 from django_workflows.client.messages import send_event, signal
-from django_workflows.client.plans import definition_of
 from django_workflows.client.results import aresult, result
 from django_workflows.client.tokens import answer_token
 from django_workflows.exceptions import DefinitionError

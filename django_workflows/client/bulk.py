@@ -9,10 +9,10 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.authoring.doors import StartOptions
+from django_workflows.authoring.plans import Plan, Request, definition_of, make_plan, make_request
 from django_workflows.client import statements
 from django_workflows.client.commits import write
 from django_workflows.client.handles import Handles
-from django_workflows.client.plans import Plan, Request, definition_of, make_plan, make_request
 from django_workflows.client.starting import Starter
 from django_workflows.engine.announcing import announce
 from django_workflows.engine.dialects import Column, read_uuid

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Model, QuerySet
 
 from django_workflows import codec, conf
-from django_workflows.client.plans import Plan, Request
+from django_workflows.authoring.plans import Plan, Request
 from django_workflows.exceptions import ExecutionNotFound
 from django_workflows.models import Execution
 

@@ -14,10 +14,10 @@ from django.db.models import Q, QuerySet
 
 from django_workflows import codec, conf
 from django_workflows.authoring.names import KEY_LENGTH, check_callers_key, check_input_name
+from django_workflows.authoring.plans import check_moment
 from django_workflows.client import statements
 from django_workflows.client.commits import write
 from django_workflows.client.handles import first_of, id_of, instance, not_found
-from django_workflows.client.plans import check_moment
 from django_workflows.clock import DatabaseNow
 from django_workflows.engine.announcing import announce
 from django_workflows.engine.dialects import Dialect, dialect_of, read_time, store

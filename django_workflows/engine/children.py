@@ -8,13 +8,15 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django_workflows import codec, conf
+from django_workflows import codec
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.authoring.plans import Plan, make_request
 from django_workflows.authoring.registry import registry
 from django_workflows.engine.branching import close
 from django_workflows.engine.effects import Barrier, ChildWait, Deliver, Query
 from django_workflows.engine.ids import new_id
+from django_workflows.engine.inheriting import deadline_of, plan_of, start_of
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.keyed import KeyedStart, LookAfter
 from django_workflows.engine.loading import ChildOutcome
@@ -22,7 +24,6 @@ from django_workflows.engine.steps import Procedure
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import NewExecution
 from django_workflows.exceptions import ExecutionCancelled, ExecutionFailed, ExecutionTimedOut, Parked
-from django_workflows.expressions.durations import parse_duration
 from django_workflows.models import Status
 
 # Between two looks at a child that somebody else started: nobody tells us of its end.
@@ -44,7 +45,7 @@ def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
         definition = yield Query(partial(_look_up, definition))
     options = definition.start_options
     if options.key is None and options.idempotency_key is None:
-        return new_child(turn, key, command.name, definition, command.args, command.kwargs)
+        return new_child(turn, key, command.name, plan_of(turn, definition), command.args, command.kwargs)
     yield Barrier()
     entry = turn.new_entry(key, command.kind, command.name)
     entry = yield Query(KeyedStart(turn, entry, definition, command.args, command.kwargs))
@@ -61,44 +62,33 @@ def _look_up(reference: WorkflowDefinition[..., Any]) -> WorkflowDefinition[...,
     return registry.workflow(reference.name).started_like(reference)
 
 
-def new_child(
-    turn: Turn, key: str, name: str, definition: WorkflowDefinition[..., Any], args: Sequence[Any], kwargs: Any
-) -> Entry:
+def new_child(turn: Turn, key: str, name: str, plan: Plan, args: Sequence[Any], kwargs: Any) -> Entry:
     """A child and the row that stands for it, stored in one commit."""
-    bound = definition.bind(args, kwargs, max_bytes=conf.max_payload_bytes())
-    entry = turn.new_entry(key, "child", name, child_id=new_id(), input=_encode(bound))
-    child = _execution(turn, entry, definition)
+    input = make_request(plan, args, kwargs, None, None).input
+    entry = turn.new_entry(key, "child", name, child_id=new_id(), input=input)
+    child = _execution(turn, entry, plan)
     with turn.recording(key):
         turn.add(lambda write: write.children.append(child))
         return turn.record(entry)
 
 
-def _encode(bound: dict[str, Any]) -> str:
-    return codec.encode(bound, max_bytes=conf.max_payload_bytes(), max_depth=conf.max_payload_depth())
-
-
-def _execution(turn: Turn, entry: Entry, definition: WorkflowDefinition[..., Any]) -> NewExecution:
+def _execution(turn: Turn, entry: Entry, plan: Plan) -> NewExecution:
     assert entry.child_id is not None
     assert entry.input is not None
-    options, defaults = definition.start_options, definition.options
-    delay = parse_duration(options.delay or 0)
-    start = options.start_at or turn.after(delay)
-    timeout = options.timeout if options.timeout is not None else defaults.timeout
-    deadline = None if timeout is None else start + parse_duration(timeout)
-    expires = None if options.ttl is None else start + parse_duration(options.ttl)
+    start = start_of(turn, plan)
     return NewExecution(
         id=entry.child_id,
-        workflow=definition.name,
-        version=options.version if options.version is not None else defaults.version,
+        workflow=plan.workflow,
+        version=plan.version,
         input=entry.input,
-        queue=options.queue or defaults.queue or conf.default_queue(),
-        priority=options.priority if options.priority is not None else defaults.priority,
-        tags=codec.encode(dict(options.tags)) if options.tags else None,
+        queue=plan.queue,
+        priority=plan.priority,
+        tags=plan.tags_text,
         parent_id=turn.claimed.id,
-        parent_close=options.parent_close,
-        wake_at=start if options.start_at or delay else None,
-        deadline=deadline,
-        expires_at=expires,
+        parent_close=plan.parent_close,
+        wake_at=start if plan.start_at or plan.delay else None,
+        deadline=deadline_of(turn, plan, start),
+        expires_at=None if plan.ttl is None else start + plan.ttl,
     )
 
 
@@ -164,6 +154,7 @@ def map_children(turn: Turn, scope: str, key: str, command: commands.MapChildren
     """One child per item, a bounded number unfinished at once: one wait, no threads."""
     window = command.concurrency or len(command.items)
     entries: list[Entry] = []
+    plan: Plan | None = None
     while True:
         entries = [settle_if_ended(turn, entry) if not entry.is_final else entry for entry in entries]
         unfinished = [entry for entry in entries if not entry.is_final]
@@ -171,7 +162,10 @@ def map_children(turn: Turn, scope: str, key: str, command: commands.MapChildren
         for item in command.items[len(entries) : len(entries) + room]:
             place = f"{key}.{len(entries)}"
             known = turn.journal.visit(place, "child", command.name)
-            entries.append(known or new_child(turn, place, command.name, command.definition, (item,), {}))
+            if known is None:
+                plan = plan or plan_of(turn, command.definition)
+                known = new_child(turn, place, command.name, plan, (item,), {})
+            entries.append(known)
         open_ids = tuple(entry.child_id for entry in entries if not entry.is_final and entry.child_id is not None)
         if not open_ids and len(entries) == len(command.items):
             break

@@ -6,7 +6,7 @@ Such an INSERT may wait for another transaction that holds the key, so it must n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from django_workflows.authoring.doors import doors
 from django_workflows.engine.atomic import store_with
 from django_workflows.engine.database import reading
 from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.inheriting import options_of
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.loading import read_outcomes
 from django_workflows.engine.turn import Turn
@@ -56,7 +57,7 @@ class KeyedStart:
         return store_with(self.turn, self._start)
 
     def _start(self, cursor: CursorWrapper) -> Entry:
-        options = replace(self.definition.start_options, parent=self.turn.claimed.id)
+        options = options_of(self.turn, self.definition)
         child = doors.client.start(self.definition, self.args, self.kwargs, options)
         return msgspec.structs.replace(self.entry, child_id=child.id)
 

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from django_workflows import conf
 from django_workflows.authoring.doors import StartOptions
-from django_workflows.client.plans import Request, definition_of, make_plan, make_request
+from django_workflows.authoring.plans import Request, definition_of, make_plan, make_request
 from django_workflows.client.starting import Starter
 from django_workflows.clock import DatabaseNow
 from django_workflows.engine.announcing import announce

@@ -121,21 +121,21 @@ def test_a_child_that_nobody_waits_for_goes_on(workflows: Workflows, colour: Col
 def test_a_parent_that_did_not_complete_leaves_its_children_alone(
     workflows: Workflows, colour: Colour, end: str
 ) -> None:
-    """CHD-05: only a cancel takes them with it."""
+    """CHD-05: only a cancel takes them with it; its own time ends those as well that are to end with it."""
 
     @colour()
     async def lasting(ctx: AsyncContext) -> str:
         await ctx.wait_for_signal("go")
         return "gone"
 
-    @colour(timeout="1 day")
+    @colour()
     async def parent(ctx: AsyncContext) -> None:
-        child = await ctx.start("lasting")
+        child = await ctx.start(lasting if end == "fail" else lasting.using(parent_close="abandon"))
         if end == "fail":
             raise ValueError("a mistake")
         await child.result()
 
-    execution = parent.start()
+    execution = (parent if end == "fail" else parent.using(timeout="1 day")).start()
     with pytest.raises(ExecutionFailed):
         workflows.result(execution)
     child = Execution.objects.for_workflow("lasting").get()

@@ -10,8 +10,8 @@ from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
 from django_workflows import client
+from django_workflows.authoring.plans import Request
 from django_workflows.client import bulk
-from django_workflows.client.plans import Request
 from django_workflows.exceptions import DefinitionError, InvalidInput, KeyConflict, UnknownWorkflow
 from django_workflows.models import Execution
 from tests.client.conftest import Operations, at_the_same_instant, finish, rolled_back
