@@ -37,6 +37,8 @@ HAVE_THEIR_OWN_WAY = ("tests/acceptance/", "tests/proof/", "tests/chaos/")
 ON_SQLITE_ALONE = {
     "tests/acceptance/test_demo.py": "the example project, which is tried as a newcomer has it",
     "tests/api/test_checks.py": "the settings of the API",
+    "tests/admin/test_matrix.py": "who may do what; what is done stands in the files beside it",
+    "tests/api/test_matrix.py": "the same",
     "tests/api/test_permissions.py": "who may call what; what is called stands in the files beside it",
     "tests/api/test_schema.py": "the description of the API",
     "tests/api/test_security.py": "headers, sizes and shapes of requests",
