@@ -15,7 +15,7 @@ from django_workflows import conf
 from django_workflows.authoring.doors import StartOptions
 from django_workflows.authoring.plans import Plan, Request, definition_of, make_plan, make_request
 from django_workflows.client import statements
-from django_workflows.client.commits import write
+from django_workflows.client.commits import read, write
 from django_workflows.client.handles import Handles, Times, first_of
 from django_workflows.engine.announcing import announce
 from django_workflows.engine.dialects import dialect_of, read_time, store
@@ -166,8 +166,7 @@ class Starter:
         return f"{later_of}({now}, %s)", [store(self.dialect, self.plan.start_at + after)]
 
     def _read_back(self, request: Request) -> Times | None:
-        with connections[self.alias].cursor() as cursor:
-            return self.read_times(cursor, request)
+        return read(self.alias, lambda cursor: self.read_times(cursor, request))
 
     def read_times(self, cursor: CursorWrapper, request: Request) -> Times | None:
         cursor.execute(statements.STARTED, [store(self.dialect, request.id)])

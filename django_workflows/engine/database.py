@@ -28,6 +28,7 @@ READ_PAST = "SET TRANSACTION PRIORITY HIGH"
 MAX_TRIES = 30
 HIDDEN_SECONDS = (0.010, 0.025)  # CockroachDB hides a row from SKIP LOCKED for 6 to 24 ms after its commit
 FEW_TRIES = 6  # where many rows are at stake: who still fails then is looked for among them
+LOST_PAUSES = (0.01, 0.1)  # before what was in doubt is done again
 KEPT_AFTER = 3  # executions of a statement on one connection, after which its plan is kept
 
 # SQLite has one writer. Waiting for it in Python is fair and cheap; waiting in SQLite is polling.
@@ -141,6 +142,22 @@ def atomically(alias: str, work: Callable[[CursorWrapper], T], *, tries: int | N
     it is two (`Dialect.finds_first`).
     """
     return (transact if dialect_of(connections[alias]).finds_first else single)(alias, work, tries=tries)
+
+
+def repeated(alias: str, work: Callable[[], T]) -> T:
+    """Call `work`, by the ORM, in one transaction; again when the answer to its commit, or the connection, was lost.
+
+    So it must do no harm when it is done twice. Raises the database's error in the end. In somebody's transaction it is
+    a savepoint and never tries again.
+    """
+    for pause in (*LOST_PAUSES, None):
+        try:
+            return transact(alias, lambda cursor: work())
+        except (AmbiguousCommit, ConnectionLost) as error:
+            if pause is None:
+                raise error.__cause__ or error from None
+            time.sleep(pause)
+    raise AssertionError("unreachable")
 
 
 def reading(alias: str, work: Callable[[CursorWrapper], T]) -> T:

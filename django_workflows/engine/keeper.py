@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
 from django_workflows.engine import claiming, wakeups
-from django_workflows.engine.database import reading
+from django_workflows.engine.database import reading, repeated
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.leases import extend, release_all
@@ -94,7 +94,8 @@ class Keeper:
         if self._may_hold_more(ids, refused):
             return
         now = database_now(self._alias)
-        Worker.objects.using(self._alias).filter(id__in=ids, stopped_at=None).update(stopped_at=now)
+        rows = Worker.objects.using(self._alias).filter(id__in=ids, stopped_at=None)
+        repeated(self._alias, lambda: rows.update(stopped_at=now))
         for id in ids:
             if self._dead.pop(id):
                 self._late[id] = monotonic() + LATE_SECONDS

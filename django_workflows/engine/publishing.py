@@ -7,11 +7,11 @@ import inspect
 import logging
 from typing import Any
 
-from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.registry import registry
+from django_workflows.engine.database import repeated
 from django_workflows.models import Workflow, WorkflowVersion
 
 logger = logging.getLogger("django_workflows")
@@ -24,13 +24,16 @@ def publish(alias: str, *, only_missing: bool) -> None:
     that restarts in the middle of a deploy undoes nothing.
     """
     definitions = {definition.name: definition for definition in registry.workflows()}
-    with transaction.atomic(using=alias):
-        known = {row.name: row for row in Workflow.objects.using(alias).filter(name__in=definitions)}
-        missing = [_row(definition) for name, definition in definitions.items() if name not in known]
-        Workflow.objects.using(alias).bulk_create(missing, ignore_conflicts=True)
-        if not only_missing:
-            _update(alias, definitions, known)
-        _publish_versions(alias, definitions)
+    repeated(alias, lambda: _publish(alias, definitions, only_missing=only_missing))
+
+
+def _publish(alias: str, definitions: dict[str, WorkflowDefinition[..., Any]], *, only_missing: bool) -> None:
+    known = {row.name: row for row in Workflow.objects.using(alias).filter(name__in=definitions)}
+    missing = [_row(definition) for name, definition in definitions.items() if name not in known]
+    Workflow.objects.using(alias).bulk_create(missing, ignore_conflicts=True)
+    if not only_missing:
+        _update(alias, definitions, known)
+    _publish_versions(alias, definitions)
 
 
 def _columns(definition: WorkflowDefinition[..., Any]) -> dict[str, Any]:

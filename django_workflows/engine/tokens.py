@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from django.utils.crypto import salted_hmac
 
 from django_workflows import conf
 from django_workflows.authoring import commands
+from django_workflows.engine.database import reading
 from django_workflows.engine.dialects import dialect_of, read_uuid, store
 from django_workflows.engine.effects import Deliver, MessageWait
 from django_workflows.engine.journal import Entry
@@ -152,7 +154,10 @@ class Answer:
 
     def read_back(self) -> tuple[UUID, str] | None:
         """What a commit in doubt has stored, or None."""
-        with connections[self._alias].cursor() as cursor:
+
+        def ask(cursor: CursorWrapper) -> Any:
             cursor.execute(ANSWERED, [store(self._dialect, self._id)])
-            row = cursor.fetchone()
+            return cursor.fetchone()
+
+        row = reading(self._alias, ask)
         return None if row is None else (read_uuid(row[0]), str(row[1]))

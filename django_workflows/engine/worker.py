@@ -21,6 +21,7 @@ from django_workflows.clock import database_now, monotonic
 from django_workflows.engine import lifecycle, wakeups
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.crew import TurnCrew
+from django_workflows.engine.database import repeated
 from django_workflows.engine.listening import Listener
 from django_workflows.engine.pump import Chore, Pump
 from django_workflows.engine.repertoire import diet_of
@@ -177,9 +178,12 @@ class WorkerProcess:
         if monotonic() >= self._row_at:
             self._row_at = monotonic() + ROW_SECONDS
             values = {"seen_at": peek.now, "slots_used": self.pump.held}
-            if not Worker.objects.using(alias).filter(id=self.identity.id).update(**values):
-                self._create_row(alias, peek, values)
+            repeated(alias, lambda: self._write_row(alias, peek, values))
         return False
+
+    def _write_row(self, alias: str, peek: Peek, values: dict[str, Any]) -> None:
+        if not Worker.objects.using(alias).filter(id=self.identity.id).update(**values):
+            self._create_row(alias, peek, values)
 
     def _create_row(self, alias: str, peek: Peek, values: dict[str, Any]) -> None:
         Worker.objects.using(alias).filter(seen_at__lt=peek.now - KEPT).delete()
@@ -201,8 +205,8 @@ class WorkerProcess:
 
     def _close_row(self) -> None:
         try:
-            rows = Worker.objects.using(self.alias).filter(id=self.identity.id)
-            rows.update(stopped_at=database_now(self.alias), slots_used=0)
+            rows, now = Worker.objects.using(self.alias).filter(id=self.identity.id), database_now(self.alias)
+            repeated(self.alias, lambda: rows.update(stopped_at=now, slots_used=0))
         except (DatabaseError, InterfaceError):
             logger.debug("The worker's row could not be closed", exc_info=True)
         connections.close_all()

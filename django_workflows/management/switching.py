@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from django_workflows import conf
+from django_workflows.engine.database import repeated
 from django_workflows.management.output import Output
 from django_workflows.models import Workflow
 
@@ -24,7 +26,8 @@ def switch(enabled: bool, options: dict[str, Any], out: Output) -> None:
         raise CommandError(f"There is no workflow {missing[0][:100]!r}. Known: {known}.")
     for row in rows.values():
         row.enabled = enabled
-        row.save(using=conf.database(), update_fields=["enabled", "updated_at"])
+        save = partial(row.save, using=conf.database(), update_fields=["enabled", "updated_at"])
+        repeated(conf.database(), save)
         if not out.as_json:
             out.line(f"{row.name} is {'enabled' if enabled else 'disabled'}.")
     if out.as_json:

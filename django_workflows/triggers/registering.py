@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from django_workflows import conf
 from django_workflows.authoring.names import problem_with
 from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition, checked
 from django_workflows.clock import database_now
+from django_workflows.engine.database import reading, repeated
 from django_workflows.exceptions import InvalidTrigger, UnknownWorkflow, WorkflowsError
 from django_workflows.models import Trigger, TriggerOrigin, TriggerType, Workflow
 from django_workflows.rights import Maker
@@ -108,7 +109,8 @@ def delete(trigger: Trigger) -> None:
     """Remove it; what it started stays. Raises `InvalidTrigger` for one that the code would bring back."""
     if trigger.retired_at is None:
         _refuse_foreign(trigger, "removed")
-    Trigger.objects.using(conf.database()).filter(pk=trigger.pk).delete()
+    alias = conf.database()
+    repeated(alias, lambda: Trigger.objects.using(alias).filter(pk=trigger.pk).delete())
 
 
 def enable(trigger: Trigger, *, by: Maker | None = None) -> bool:
@@ -130,7 +132,7 @@ def disable(trigger: Trigger, note: str = "") -> bool:
 def find(alias: str, workflow: str, definition: TriggerDefinition) -> Trigger | None:
     """The row of this trigger, retired or not."""
     rows = Trigger.objects.using(alias).filter(workflow=workflow, type=definition.type, pattern=definition.pattern)
-    return rows.filter(variant=definition.variant).first()
+    return reading(alias, lambda _: rows.filter(variant=definition.variant).first())
 
 
 def _switch(trigger: Trigger, enabled: bool, note: str) -> bool:
@@ -142,7 +144,8 @@ def _switch(trigger: Trigger, enabled: bool, note: str) -> bool:
     if changes:
         plan_anew(trigger, database_now(conf.database()))
         columns += PLANNED
-    trigger.save(using=conf.database(), update_fields=columns)
+    alias = conf.database()
+    repeated(alias, lambda: trigger.save(using=alias, update_fields=columns))
     return changes
 
 
@@ -165,8 +168,7 @@ def _timing(trigger: Trigger) -> tuple[Any, ...]:
 
 def _save(alias: str, trigger: Trigger, columns: list[str] | None = None) -> None:
     try:
-        with transaction.atomic(using=alias):
-            trigger.save(using=alias, update_fields=columns)
+        repeated(alias, lambda: trigger.save(using=alias, update_fields=columns))
     except IntegrityError:
         what = "Another webhook has this path" if trigger.type == TriggerType.WEBHOOK else "This trigger exists already"
         raise InvalidTrigger({"pattern": [f"{what}: {trigger.pattern!r}."]}) from None
@@ -178,7 +180,7 @@ def _check_workflow(alias: str, workflow: Any) -> None:
     try:
         registry.workflow(workflow)
     except UnknownWorkflow as error:
-        if not Workflow.objects.using(alias).filter(name=workflow).exists():
+        if not reading(alias, lambda _: Workflow.objects.using(alias).filter(name=workflow).exists()):
             raise InvalidTrigger({"workflow": [str(error)]}) from None
     except WorkflowsError as error:
         raise InvalidTrigger({"workflow": [str(error)]}) from None

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
 from django.db.models import Q
 
 from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition
 from django_workflows.clock import database_now
+from django_workflows.engine.database import repeated
 from django_workflows.models import Trigger, TriggerOrigin
 from django_workflows.triggers.planning import PLANNED, plan_anew
 
@@ -52,16 +52,19 @@ def _by_identity(triggers: Iterable[tuple[str, Iterable[TriggerDefinition]]]) ->
 
 
 def _write(alias: str, wanted: Wanted, scope: Q, origin: Origin, *, only_missing: bool) -> None:
-    with transaction.atomic(using=alias):
-        now = database_now(alias)
-        known = {_identity(row): row for row in Trigger.objects.using(alias).filter(scope)}
-        if not only_missing:
-            # first what goes: another workflow may take over the path of a webhook
-            _retire(alias, [row for key, row in known.items() if row.origin == origin.name and key not in wanted], now)
-            _update(alias, [(known[key], trigger) for key, trigger in wanted.items() if key in known], origin, now)
-        missing = [_row(key, trigger, origin, now) for key, trigger in wanted.items() if key not in known]
-        Trigger.objects.using(alias).bulk_create(missing, ignore_conflicts=True)
-        _tell_refused(alias, missing)
+    repeated(alias, lambda: _write_once(alias, wanted, scope, origin, only_missing=only_missing))
+
+
+def _write_once(alias: str, wanted: Wanted, scope: Q, origin: Origin, *, only_missing: bool) -> None:
+    now = database_now(alias)
+    known = {_identity(row): row for row in Trigger.objects.using(alias).filter(scope)}
+    if not only_missing:
+        # first what goes: another workflow may take over the path of a webhook
+        _retire(alias, [row for key, row in known.items() if row.origin == origin.name and key not in wanted], now)
+        _update(alias, [(known[key], trigger) for key, trigger in wanted.items() if key in known], origin, now)
+    missing = [_row(key, trigger, origin, now) for key, trigger in wanted.items() if key not in known]
+    Trigger.objects.using(alias).bulk_create(missing, ignore_conflicts=True)
+    _tell_refused(alias, missing)
 
 
 def _identity(row: Trigger) -> Identity:

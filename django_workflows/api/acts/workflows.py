@@ -10,10 +10,12 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound
 
+from django_workflows import conf
 from django_workflows.api import fields, paging
 from django_workflows.api.access import Access, uuid_of
 from django_workflows.api.requests import Strict, checked
 from django_workflows.api.shapes import workflows as shapes
+from django_workflows.engine.database import repeated
 from django_workflows.models import Execution, Workflow, WorkflowVersion
 
 COUNTED = 10_000
@@ -50,7 +52,8 @@ def switch(access: Access, name: str, body: Any) -> dict[str, Any]:
     workflow = find(access, name, "change_workflow")
     if "enabled" in said and workflow.enabled != said["enabled"]:
         workflow.enabled = said["enabled"]
-        workflow.save(update_fields=["enabled", "updated_at"])
+        alias = conf.database()
+        repeated(alias, lambda: workflow.save(using=alias, update_fields=["enabled", "updated_at"]))
     return _document(workflow)
 
 
