@@ -84,18 +84,28 @@ class Harvest:
         self._expect(ready)
         self._is_hearsay = False
 
-    def expect(self, places: Iterable[tuple[str, int]]) -> None:
-        """Try these: a wake-up has named them."""
-        self._expect(places)
-        self._is_hearsay = True
+    def hear(self, places: Iterable[tuple[str, int]]) -> None:
+        """Try these, the highest priority first, before whatever is lower in the same queue: wake-ups have named them.
+
+        What is not higher than all that is known there waits for the next look.
+        """
+        known = [source.place for source in self._ready]
+        higher = [place for place in places if all(place[1] > at[1] for at in known if at[0] == place[0])]
+        if higher:
+            self._ready = [*self._sources(higher), *self._ready]
+            self._fruitful.difference_update(higher)
+            self._is_hearsay = True
 
     def _expect(self, places: Iterable[tuple[str, int]]) -> None:
+        self._ready = self._sources(places)
+        self._fruitful.clear()
+
+    def _sources(self, places: Iterable[tuple[str, int]]) -> list[Source]:
         diet = self._repertoire.diet
         colours = tuple(is_async for is_async, served in ((False, diet.plain), (True, diet.asynchronous)) if served)
         # both at first, in one statement: a worker that is nearly idle is done with it
         choices = [colours, *((colour,) for colour in colours)] if len(colours) > 1 else [colours]
-        self._ready = [Source(place, choice) for place in places for choice in choices if choice]
-        self._fruitful.clear()
+        return [Source(place, choice) for place in places for choice in choices if choice]
 
     # taking
 

@@ -38,9 +38,12 @@ class Lookout:
 
     @property
     def look_at(self) -> float:
-        """When to look for due executions."""
-        if self._told:
-            return 0.0
+        """When to look for due executions, or where wake-ups say that there is something."""
+        return 0.0 if self._told else self.see_at
+
+    @property
+    def see_at(self) -> float:
+        """When to look at everything: however many wake-ups come, what they do not tell of is not put off by them."""
         return min([self._look_at, *self._again_at])
 
     def wake_up(self, queue: str, priority: int | None = None) -> bool:

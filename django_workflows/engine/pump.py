@@ -239,10 +239,10 @@ class Pump:
         if (self._harvest.is_empty and now < self.lookout.look_at) or now < self._claim_at(free):
             return
         told = self.lookout.take_told()
-        if told and self._harvest.is_empty:
-            self._harvest.expect(told)
-        elif self._harvest.is_empty or now >= self.lookout.peek_at:
-            self._peek()
+        if now >= (self.lookout.see_at if self._harvest.is_empty else self.lookout.peek_at):
+            self._peek()  # which sees what is told as well, and what is higher than that
+        else:
+            self._harvest.hear(told)
         self._harvest.take(free, self._begin, lambda: self.wake_up(""))
 
     def _claim_at(self, free: dict[bool, int]) -> float:

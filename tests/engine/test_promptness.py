@@ -13,11 +13,10 @@ from django.db import connection
 from pytest_django import Settings
 
 from django_workflows import Context, conf, workflow
-from django_workflows.clock import monotonic
-from django_workflows.engine import pump, wakeups
+from django_workflows.clock import database_now, monotonic
+from django_workflows.engine import lookout, pump, wakeups
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.crew import TurnCrew
-from django_workflows.engine.lookout import Lookout
 from django_workflows.engine.pump import Pump
 from django_workflows.engine.repertoire import diet_of
 from django_workflows.engine.turn import Turn
@@ -124,13 +123,74 @@ def test_a_wake_up_that_was_wrong_leads_to_a_look(
 
 def test_one_wake_up_after_the_other_does_not_put_off_the_look_that_follows() -> None:
     """A NOTIFY may have been held back, because another came just before."""
-    lookout = Lookout(("default",), conf.database())
-    lookout._look_at = monotonic() + RARELY
-    lookout.wake_up("default", 3)
-    first = lookout._again_at[0]
+    watcher = lookout.Lookout(("default",), conf.database())
+    watcher._look_at = monotonic() + RARELY
+    watcher.wake_up("default", 3)
+    first = watcher._again_at[0]
     time.sleep(0.002)
-    assert lookout.wake_up("default", 5)
-    assert lookout.look_at == 0.0
-    assert lookout.take_told() == [("default", 5), ("default", 3)]
-    assert lookout.look_at == first
-    assert not lookout.wake_up("another", 5)
+    assert watcher.wake_up("default", 5)
+    assert watcher.look_at == 0.0
+    assert watcher.take_told() == [("default", 5), ("default", 3)]
+    assert watcher.look_at == first
+    assert not watcher.wake_up("another", 5)
+
+
+def test_a_higher_priority_that_is_told_of_is_next_whatever_is_left_of_a_backlog(
+    monkeypatch: pytest.MonkeyPatch, names: None
+) -> None:
+    """It need not wait for the next look, which comes only so often while claims find work."""
+    done: list[str] = []
+
+    def low_body() -> None:
+        done.append("low")
+        if len(done) == 3:
+            high.using(priority=9).start()
+            engine.wake_up("default", 9)
+
+    @workflow(name="low")
+    def low(ctx: Context) -> None:
+        ctx.do(low_body)
+
+    @workflow(name="high")
+    def high(ctx: Context) -> None:
+        ctx.do(done.append, "high")
+
+    monkeypatch.setattr(pump, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(lookout, "PEEK_SECONDS", 60.0)
+    monkeypatch.setattr(lookout, "AGAIN_SECONDS", (60.0, 61.0))
+    monkeypatch.setattr(pump, "CLAIM_SECONDS", 0.0)
+    for _ in range(12):
+        low.start()
+    engine = Pump(uuid4(), diet_of(["default"]), alias="default", reporter=Observer())
+    engine.crew = TurnCrew(engine, threads=1, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None)
+    engine.run(until_idle=0.0)
+    assert len(done) == 13
+    assert done.index("high") <= 4, done
+
+
+def nothing_due() -> Peek:
+    return Peek(
+        due={},
+        later=[],
+        requested=False,
+        undispatched=False,
+        suspects=0,
+        next_schedule=None,
+        unplanned=False,
+        now=database_now(),
+    )
+
+
+def test_however_many_wake_ups_come_everything_is_looked_at_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they do not tell of, a timer with a higher priority, is not put off by them."""
+    now = 100.0
+    monkeypatch.setattr(lookout, "monotonic", lambda: now)
+    watcher = lookout.Lookout(("default",), "default")
+    watcher.plan(nothing_due(), now)
+    watcher.wake_up("default", 0)
+    first = now
+    for _ in range(20):
+        now += 0.001
+        watcher.wake_up("default", 0)
+        assert watcher.take_told() == [("default", 0)]
+        assert watcher.see_at == pytest.approx(first + lookout.AGAIN_SECONDS[0])
