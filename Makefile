@@ -27,7 +27,7 @@ help:
 	@echo 'make bench  speed, beside that of others; ARGS="--only W1,W2 --systems ours,dbos --rounds 3" picks a part'
 	@echo 'make proof  the promises, proven whole: crashes at every statement, all races, hostile settings; takes an hour or more'
 	@echo 'make chaos  example workflows while database, workers and connections break; MINUTES=10'
-	@echo 'make check  format, lint, types, missing migrations'
+	@echo 'make check  format, lint, types, missing migrations, security, secrets'
 	@echo 'make clean  forget the virtual environment and what tools have cached'
 
 demo: $(VENV)/.installed-demo
@@ -55,6 +55,8 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	env -u DATABASE_URL $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive django_workflows testproject docs manage.py
+	$(BIN)/python -m tests.secret_scan
 
 clean:
 	rm -rf $(VENV) .bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,7 +17,7 @@ from testproject.database_url import to_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-SECRET_KEY = "for-demonstration-only"
+SECRET_KEY = "for-demonstration-only"  # nosec B105  # the demo and the tests need one, and nothing else uses it
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
 

@@ -55,7 +55,7 @@ def _call(method: str, path: str, body: Any = None, headers: dict[str, str] | No
     headers = {"Content-Type": "application/json", **(headers or {})}
     request = Request(conf.registrar_url() + path, data, headers, method=method)
     try:
-        with urlopen(request, timeout=conf.registrar_timeout()) as response:
+        with urlopen(request, timeout=conf.registrar_timeout()) as response:  # nosec B310  # an address of the settings
             return json.load(response)
     except HTTPError as error:
         with error:

@@ -49,7 +49,7 @@ def _post(path: str, payload: dict[str, str], idempotency_key: str) -> Any:
     headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
     request = Request(conf.payment_url() + path, json.dumps(payload).encode(), headers)
     try:
-        with urlopen(request, timeout=conf.payment_timeout()) as response:
+        with urlopen(request, timeout=conf.payment_timeout()) as response:  # nosec B310  # an address of the settings
             return json.load(response)
     except HTTPError as error:
         with error:
