@@ -14,6 +14,7 @@ from django_workflows import definitions
 from django_workflows.exceptions import InvalidDefinition
 from django_workflows.management.output import Output
 
+_MARK = "\ufeff"  # a byte order mark, which programs of Windows put in front
 MOST_BYTES = 4 * 1024 * 1024  # of a file; what a definition may have is less
 
 
@@ -66,7 +67,7 @@ def _read(name: str) -> Any:
                 text = file.read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:
             raise CommandError(f"{name} is too large for a definition.")
-        return json.loads(text)
+        return json.loads(text.removeprefix(_MARK))
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{name} cannot be read: {error}") from None
     except (ValueError, RecursionError) as error:

@@ -37,6 +37,10 @@ class PayloadField(models.TextField):  # type: ignore[type-arg]  # the stubs' pa
     def to_python(self, value: Any) -> Any:
         return value
 
+    def value_to_string(self, obj: models.Model) -> Any:
+        """The value itself, as of a `JSONField`: `dumpdata` writes JSON, and `str()` of a dict is none."""
+        return self.value_from_object(obj)
+
     def get_prep_value(self, value: Any) -> Any:
         if value is None or isinstance(value, Undecodable):
             return value

@@ -10,6 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.models.fields import PayloadField, made_by_column
+from django_workflows.models.natural import Natural
 from django_workflows.models.workflows import NAME_LENGTH
 
 # What changes which events match; the operator's counts and notes do not.
@@ -33,7 +34,7 @@ def new_revision() -> int:
     return secrets.randbits(40)
 
 
-class Trigger(models.Model):
+class Trigger(Natural):
     """Starts executions of `workflow` when an event, a moment or a webhook matches `pattern`.
 
     `variant` tells triggers with the same pattern apart: an event's filter, a schedule's time zone, the static input.
@@ -41,6 +42,8 @@ class Trigger(models.Model):
 
     A schedule's `next_at` is when a worker must look at it, as an execution's `wake_at` is.
     """
+
+    natural = ("workflow", "type", "pattern", "variant")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workflow = models.CharField(_("workflow"), max_length=NAME_LENGTH)

@@ -8,12 +8,15 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.models.fields import PayloadField, made_by_column
+from django_workflows.models.natural import Natural
 
 NAME_LENGTH = 200
 
 
-class Workflow(models.Model):
+class Workflow(Natural):
     """A workflow by name; the other tables refer to the name, so history outlives a deleted row."""
+
+    natural = ("name",)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=NAME_LENGTH, unique=True)
@@ -38,8 +41,10 @@ class Workflow(models.Model):
         return self.name
 
 
-class WorkflowVersion(models.Model):
+class WorkflowVersion(Natural):
     """One version that executions may be pinned to; rows are added, never overwritten."""
+
+    natural = ("workflow", "version")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workflow = models.CharField(_("workflow"), max_length=NAME_LENGTH)

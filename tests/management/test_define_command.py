@@ -87,3 +87,15 @@ def test_it_is_started_like_any_other(write: Any) -> None:
     out = StringIO()
     call_command("workflows", "start", "cli_flow", "text=hello", stdout=out)
     assert out.getvalue().startswith("Started cli_flow")
+
+
+@pytest.mark.parametrize("through_stdin", [False, True])
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through_stdin: bool) -> None:
+    text = "\ufeff" + json.dumps(document(), indent=2).replace("\n", "\r\n")
+    path = tmp_path / "flow.json"
+    path.write_bytes(text.encode())
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+    run("-" if through_stdin else str(path))
+
+    assert current_document("cli_flow") == document()
