@@ -79,9 +79,10 @@ def webhook(
 ) -> TriggerDefinition:
     """Start on deliveries to `webhooks/<path>`.
 
-    `verify` names the scheme of the signature: "standard", "github", "stripe", "hmac", "bearer", "basic", "api_key", or
-    "none", which must be said. `secret` names an entry of `WORKFLOWS["WEBHOOK_SECRETS"]`. With `event`, a delivery is
-    also published under that name. Further options belong to the scheme.
+    `verify` names the scheme of the signature: "standard", "github", "gitlab", "paddle", "shopify", "slack", "square",
+    "stripe", "twilio", "hmac", "bearer", "basic", "api_key", or "none", which must be said. `secret` names an entry of
+    `WORKFLOWS["WEBHOOK_SECRETS"]`. With `event`, a delivery is also published under that name. Further options belong
+    to the scheme.
     """
     config = {"verify": verify, "secret": secret, "event": event, "input": input or {}, **options}
     return checked("webhook", path, config)

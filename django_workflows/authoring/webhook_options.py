@@ -6,16 +6,20 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 HASHES = ("sha256", "sha512", "sha384", "sha1")
 ENCODINGS = ("hex", "base64")
 ONCE_PER = ("id", "body")
+HANDSHAKES = ("slack", "zoom", "meta", "dropbox", "microsoft", "event_grid")
 
 _PATH = re.compile(r"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 _FIELD = re.compile(r"[^.\x00-\x1f]{1,100}(?:\.[^.\x00-\x1f]{1,100}){0,9}")
 _PREFIX = re.compile(r"[\x21-\x7e]{0,50}")
-_PIECES = re.compile(r"(\{body\}|\{timestamp\}|\{id\})")
+_PIECES = re.compile(r"(\{body\}|\{timestamp\}|\{id\}|\{url\})")
+_URL = re.compile(r"https?://[\x21-\x7e]{1,500}")
+_NAME = re.compile(r"[^\x00-\x1f]{1,200}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +27,11 @@ class WebhookOptions:
     """How the deliveries of one webhook are verified and told apart.
 
     `header` holds the signature or the key. `hash`, `encoding` and `prefix` say how a signature is written, `signed`
-    what it is made of: the raw "{body}", perhaps with "{timestamp}" and "{id}". `id_header` or `id_field` (a dotted
+    what it is made of: the raw "{body}", perhaps with "{timestamp}", "{id}" and "{url}", the address that the sender
+    has, which is `url` where that is another than the one that arrives here. `id_header` or `id_field` (a dotted
     key in the body) holds the sender's id. `once_per` says what makes two deliveries the same one: "id", or "body".
+    `handshake` names the sender whose question for an address is answered before it delivers; `token` the secret that
+    it asks with.
     """
 
     header: str = ""
@@ -36,6 +43,9 @@ class WebhookOptions:
     id_header: str = ""
     id_field: str = ""
     once_per: str = "id"
+    url: str = ""
+    handshake: str = ""
+    token: str = ""
 
     @property
     def pieces(self) -> list[str]:
@@ -43,7 +53,8 @@ class WebhookOptions:
         return [piece for piece in _PIECES.split(self.signed) if piece]
 
 
-_SAME = ("id_header", "id_field", "once_per")
+_SAME = ("id_header", "id_field", "once_per", "handshake", "token")
+_SLACK = "X-Slack-Signature"
 
 # By scheme: what it begins with, and which options it takes.
 SCHEMES: dict[str, tuple[WebhookOptions, tuple[str, ...]]] = {
@@ -53,9 +64,38 @@ SCHEMES: dict[str, tuple[WebhookOptions, tuple[str, ...]]] = {
         ("once_per",),
     ),
     "stripe": (WebhookOptions(header="Stripe-Signature", id_field="id"), ()),
+    "slack": (
+        WebhookOptions(
+            header=_SLACK,
+            prefix="v0=",
+            signed="v0:{timestamp}:{body}",
+            timestamp_header="X-Slack-Request-Timestamp",
+            id_field="event_id",
+            handshake="slack",
+        ),
+        ("once_per",),
+    ),
+    "shopify": (
+        WebhookOptions(header="X-Shopify-Hmac-Sha256", encoding="base64", id_header="X-Shopify-Webhook-Id"),
+        ("once_per",),
+    ),
+    "twilio": (
+        WebhookOptions(
+            header="X-Twilio-Signature", hash="sha1", encoding="base64", id_header="I-Twilio-Idempotency-Token"
+        ),
+        ("once_per", "url"),
+    ),
+    "gitlab": (WebhookOptions(header="X-Gitlab-Token", id_header="Idempotency-Key"), ("once_per", "id_header")),
+    "paddle": (WebhookOptions(header="Paddle-Signature", id_field="event_id"), ()),
+    "square": (
+        WebhookOptions(
+            header="X-Square-HmacSha256-Signature", encoding="base64", signed="{url}{body}", id_field="event_id"
+        ),
+        ("url",),
+    ),
     "hmac": (
         WebhookOptions(header="X-Signature"),
-        ("header", "hash", "encoding", "prefix", "signed", "timestamp_header", *_SAME),
+        ("header", "hash", "encoding", "prefix", "signed", "timestamp_header", "url", *_SAME),
     ),
     "bearer": (WebhookOptions(header="Authorization", id_header="Idempotency-Key"), _SAME),
     "basic": (WebhookOptions(header="Authorization", id_header="Idempotency-Key"), _SAME),
@@ -77,6 +117,8 @@ def options_of(scheme: str, given: Mapping[str, Any]) -> WebhookOptions:
         chosen["id_header"] = ""
     if scheme == "hmac" and "once_per" not in chosen and not (chosen.get("id_header") or chosen.get("id_field")):
         chosen["once_per"] = "body"  # nothing else tells a repetition from a new delivery
+    if scheme == "hmac" and chosen.get("header", "").lower() == _SLACK.lower():
+        chosen.setdefault("handshake", "slack")  # it accepts no address without
     return replace(preset, **chosen)
 
 
@@ -88,10 +130,10 @@ def problems_with(scheme: str, given: Mapping[str, Any]) -> dict[str, list[str]]
     for name, value in given.items():
         if name in allowed and (problem := _RULES[name](value)) is not None:
             problems[name] = [problem]
-    return problems or _together(options_of(scheme, given))
+    return problems or _together(scheme, options_of(scheme, given))
 
 
-def _together(options: WebhookOptions) -> dict[str, list[str]]:
+def _together(scheme: str, options: WebhookOptions) -> dict[str, list[str]]:
     """What cannot be seen in one option alone."""
     pieces = options.pieces
     if "{timestamp}" in pieces and not options.timestamp_header:
@@ -100,6 +142,12 @@ def _together(options: WebhookOptions) -> dict[str, list[str]]:
         return {"signed": ["must contain {timestamp}: one that is not signed can be forged, and protects nothing."]}
     if "{id}" in pieces and not options.id_header:
         return {"id_header": ["names the header with the id that is signed."]}
+    if scheme == "hmac" and options.url and "{url}" not in pieces:
+        return {"signed": ["must contain {url}, else `url` says nothing."]}
+    if (options.handshake == "meta") is not bool(options.token):
+        return {"token": ['names the entry of WORKFLOWS["WEBHOOK_SECRETS"] with which "meta" asks; only it needs one.']}
+    if options.handshake == "zoom" and scheme != "hmac":
+        return {"handshake": ['zoom is answered with a signature: it needs verify="hmac".']}
     if options.id_header and options.id_field:
         return {"id_field": ["Give either `id_header` or `id_field`."]}
     return {}
@@ -124,8 +172,19 @@ def _signed(value: Any) -> str | None:
     if pieces.count("{body}") != 1:
         return 'must contain {body} once, like "{timestamp}.{body}".'
     if any("{" in literal or "}" in literal for literal in pieces[::2]):
-        return "has other braces than those of {body}, {timestamp} and {id}."
+        return "has other braces than those of {body}, {timestamp}, {id} and {url}."
     return None
+
+
+def _url(value: Any) -> str | None:
+    """Also its port must be one, which nobody sees in the text."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) and _URL.fullmatch(value) else None
+        if parts is not None and parts.hostname and parts.port != 0:
+            return None
+    except ValueError:
+        pass
+    return f'must be the whole address that the sender has: "https://example.com/api/webhooks/x", not {value!r:.60}.'
 
 
 _header = _matching(_HEADER, "must be the name of a header: letters, digits and -")
@@ -140,6 +199,9 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "id_header": _header,
     "id_field": _matching(_FIELD, 'must be a key of the body, dotted for inner ones: "event.id"'),
     "once_per": _one_of(ONCE_PER),
+    "url": _url,
+    "handshake": _one_of(HANDSHAKES),
+    "token": _matching(_NAME, 'must be the name of an entry of WORKFLOWS["WEBHOOK_SECRETS"]'),
 }
 
 assert _RULES.keys() == {field.name for field in fields(WebhookOptions)}

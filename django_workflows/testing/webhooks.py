@@ -8,8 +8,15 @@ from typing import Any
 from uuid import uuid4
 
 from django_workflows.authoring.webhook_options import options_of
+from django_workflows.triggers.webhooks.contents import FORM
 from django_workflows.triggers.webhooks.deliveries import Delivery
-from django_workflows.triggers.webhooks.schemes import HAS_STANDARD, INSTALL_STANDARD, sign, signed_content
+from django_workflows.triggers.webhooks.schemes import (
+    HAS_STANDARD,
+    INSTALL_STANDARD,
+    sign,
+    signed_content,
+    twilio_content,
+)
 
 if HAS_STANDARD:
     from standardwebhooks import Webhook
@@ -21,7 +28,8 @@ def sign_delivery(
     """The headers of a delivery to a webhook of this scheme and with these options.
 
     `id` is the sender's, a new one unless given; `at` the moment of the signature, now unless given. Where a scheme has
-    no place for one of them (Stripe's id is in the body), it is left out.
+    no place for one of them (Stripe's id is in the body), it is left out. Twilio and Square sign the address too: give
+    it as `url`. Twilio's deliveries are signed as forms.
     """
     chosen, id = options_of(verify, options), id or str(uuid4())
     seconds = str(int((at or datetime.now(UTC)).timestamp()))
@@ -32,7 +40,14 @@ def sign_delivery(
         case "stripe":
             signature = sign(secret, f"{seconds}.".encode() + body, chosen)
             return {chosen.header: f"t={seconds},v1={signature}"}
-        case "github" | "hmac":
+        case "paddle":
+            signature = sign(secret, f"{seconds}:".encode() + body, chosen)
+            return {chosen.header: f"ts={seconds};h1={signature}"}
+        case "twilio":
+            form = {"content-type": FORM}
+            content = twilio_content(Delivery(path="", headers=form, body=body, url=chosen.url), chosen)[0]
+            return ids | {chosen.header: sign(secret, content, chosen)}
+        case "github" | "slack" | "shopify" | "square" | "hmac":
             headers = ids | ({chosen.timestamp_header: seconds} if chosen.timestamp_header else {})
             lowered = {name.lower(): value for name, value in headers.items()}
             content = signed_content(Delivery(path="", headers=lowered, body=body), chosen)
@@ -41,7 +56,7 @@ def sign_delivery(
             return ids | {chosen.header: f"Bearer {secret}"}
         case "basic":
             return ids | {chosen.header: f"Basic {base64.b64encode(secret.encode()).decode()}"}
-        case "api_key":
+        case "api_key" | "gitlab":
             return ids | {chosen.header: secret}
     return ids
 

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from pytest_django.live_server_helper import LiveServer
 
-from django_workflows.authoring.webhook_options import SCHEMES
+from django_workflows.authoring.webhook_options import HANDSHAKES, SCHEMES
 from django_workflows.models import Execution, Trigger
 from django_workflows.testing import Workflows
 from django_workflows.triggers import syncing
@@ -57,4 +57,5 @@ def test_the_python_does_what_the_page_says(workflows: Workflows, settings: Any)
 
 
 def test_the_table_has_every_scheme() -> None:
-    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) - {"verify"} == SCHEMES.keys()
+    named = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) - {"verify", "handshake"}
+    assert named == {*SCHEMES, *HANDSHAKES}

@@ -14,6 +14,7 @@ class Delivery:
     path: str
     headers: Mapping[str, str] = field(repr=False)  # they may hold a password
     body: bytes = field(repr=False)
+    url: str = field(default="", repr=False)  # as it arrived here, query included
 
     def header(self, name: str) -> str:
         """The header's value; empty when it is not there."""
@@ -22,10 +23,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What goes back to the sender: a JSON object."""
+    """What goes back to the sender: a JSON object, or a plain text where a handshake wants one."""
 
     status: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | str
 
 
 class Refusal(Exception):

@@ -23,13 +23,14 @@ from django_workflows.exceptions import InvalidInput, PayloadError
 from django_workflows.models import Trigger, TriggerType
 from django_workflows.triggers import starting
 from django_workflows.triggers.received import Received
-from django_workflows.triggers.webhooks import contents, schemes
+from django_workflows.triggers.webhooks import contents, handshakes, schemes
 from django_workflows.triggers.webhooks.deliveries import Answer, Delivery, Refusal
 from django_workflows.triggers.webhooks.storing import store
 
 logger = logging.getLogger("django_workflows")
 
 _NO_OPTIONS = {"verify", "secret", "event", "input"}
+_UNWRAPPED = {"github", "slack"}
 _MOST_ERRORS = 20
 _LATER = {"Retry-After": "60"}
 
@@ -42,25 +43,51 @@ class Request:
     method: str
     headers: Mapping[str, str] = field(repr=False)
     read: Callable[[int], bytes] = field(repr=False)
+    url: str = field(default="", repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def receive(request: Request) -> Answer:
     """Start what the webhook of this path triggers. Raises `Refusal`.
 
-    202 for an execution that is new, 200 for a delivery that was there before; both are committed by then.
+    202 for an execution that is new, 200 for a delivery that was there before; both are committed by then. 200 too for
+    what a sender asks before it delivers, which starts nothing.
     """
-    if request.method != "POST":
-        raise Refusal(405, "method-not-allowed", _("Deliver with POST."), headers={"Allow": "POST"})
+    if request.method not in {"POST", "GET"}:
+        raise _not_allowed()
     try:
+        if request.method == "GET":
+            return _answer_get(request)
         trigger, now = _find(request.path)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        delivery = Delivery(path=trigger.pattern, headers=headers, body=_read_body(request, headers))
         options = _options(trigger)
+        if (answer := handshakes.before_it_is_read(request.method, request.query, options)) is not None:
+            return answer
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = _read_body(request, headers)
+        delivery = Delivery(path=trigger.pattern, headers=headers, body=body, url=request.url)
         _verify(trigger, delivery, options, now)
-        return _start(trigger, _received(trigger, delivery, options, now))
+        return _accept(trigger, delivery, options, now)
     except (OperationalError, InterfaceError, AmbiguousCommit, ConnectionLost) as error:
         logger.error("A delivery to the webhook %r was not stored: the database did not answer", request.path[:200])
         raise Refusal(503, "database-unavailable", _("Deliver it again later."), headers=_LATER) from error
+
+
+def _answer_get(request: Request) -> Answer:
+    """Some senders ask with GET; whoever else does learns nothing, not even whether there is a webhook."""
+    try:
+        options = _options(_find(request.path)[0])
+    except Refusal:
+        raise _not_allowed() from None
+    if options.handshake not in handshakes.BY_GET:
+        raise _not_allowed()
+    answer = handshakes.before_it_is_read(request.method, request.query, options)
+    if answer is None:
+        raise _not_allowed()
+    return answer
+
+
+def _not_allowed() -> Refusal:
+    return Refusal(405, "method-not-allowed", _("Deliver with POST."), headers={"Allow": "POST"})
 
 
 # found, read, verified
@@ -97,7 +124,18 @@ def _read_body(request: Request, headers: Mapping[str, str]) -> bytes:
     body = b"" if too_long else request.read(most + 1)
     if too_long or len(body) > most:
         raise Refusal(413, "too-large", _("The body is larger than %(most)s bytes.") % {"most": f"{most:,}"})
+    if announced.isdecimal() and len(body) < int(announced):
+        if body:
+            raise Refusal(400, "malformed", _("The body did not arrive whole."))
+        raise body_is_gone(_("something in front of Django"))
     return body
+
+
+def body_is_gone(who: str) -> Refusal:
+    """Somebody has read the body before the webhook could. Not accepted: what was delivered would be lost."""
+    logger.error("A delivery was refused: its body had been read by %s before the webhook could. Use request.body", who)
+    detail = _("The body had been read by %(who)s before the webhook could; there request.body must be used.")
+    return Refusal(500, "body-read", detail % {"who": who})
 
 
 @sensitive_variables("secrets")
@@ -122,11 +160,21 @@ def _unproven() -> Refusal:
 # understood
 
 
-def _received(trigger: Trigger, delivery: Delivery, options: WebhookOptions, now: datetime) -> Received:
+@sensitive_variables("secrets")
+def _accept(trigger: Trigger, delivery: Delivery, options: WebhookOptions, now: datetime) -> Answer:
+    """Answer what the sender asks, or start what it delivers."""
     data = contents.read(delivery)
-    if trigger.config["verify"] == "github":
+    if trigger.config["verify"] in _UNWRAPPED:
         data = contents.unwrap(delivery, data)
+    if options.handshake:
+        secrets = conf.webhook_secrets(str(trigger.config.get("secret", "")))
+        if (answer := handshakes.when_it_is_verified(delivery, data, options, secrets)) is not None:
+            return answer
     contents.check_size(data)
+    return _start(trigger, _received(trigger, delivery, options, now, data))
+
+
+def _received(trigger: Trigger, delivery: Delivery, options: WebhookOptions, now: datetime, data: Any) -> Received:
     return Received(
         id=_id(trigger, delivery, options, data),
         name=trigger.config.get("event") or trigger.pattern,

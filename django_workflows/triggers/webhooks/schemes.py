@@ -13,11 +13,14 @@ import hashlib
 import hmac
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
 from django_workflows.authoring.webhook_options import WebhookOptions
+from django_workflows.triggers.webhooks.contents import FORM
 from django_workflows.triggers.webhooks.deliveries import Delivery
 
 HAS_STANDARD = importlib.util.find_spec("standardwebhooks") is not None
@@ -76,6 +79,7 @@ def signed_content(delivery: Delivery, options: WebhookOptions) -> bytes:
         "{body}": delivery.body,
         "{timestamp}": _bytes(delivery.header(options.timestamp_header)),
         "{id}": _bytes(delivery.header(options.id_header)),
+        "{url}": _bytes(options.url or delivery.url),
     }
     return b"".join(values.get(piece, piece.encode()) for piece in options.pieces)
 
@@ -87,17 +91,66 @@ def sign(secret: str, content: bytes, options: WebhookOptions) -> str:
     return digest.hex() if options.encoding == "hex" else base64.b64encode(digest).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A header with the timestamp and signatures by name, as `t=1492774577,v1=5257a8…,v1=…`; others prove nothing."""
+
+    between: str
+    time: str
+    signature: str
+    joint: bytes  # between the timestamp and the body, where they are signed
+
+    @sensitive_variables("secrets")
+    def __call__(self, delivery: Delivery, options: WebhookOptions, secrets: Sequence[str]) -> datetime | None:
+        listed = delivery.header(options.header).split(self.between)[:_MOST_SIGNATURES]
+        parts = [part.partition("=") for part in listed]
+        times = [value for name, _, value in parts if name.strip() == self.time]
+        if len(times) != 1:
+            raise Unproven(f"the header {options.header} is missing, or has no single timestamp")
+        given = [_bytes(value) for name, _, value in parts if name.strip() == self.signature]
+        content = _bytes(times[0]) + self.joint + delivery.body
+        _compare(given, (sign(secret, content, options) for secret in secrets), options.header)
+        return _moment(times[0])
+
+
+_stripe = _Listed(",", "t", "v1", b".")
+_paddle = _Listed(";", "ts", "h1", b":")
+
+
 @sensitive_variables("secrets")
-def _stripe(delivery: Delivery, options: WebhookOptions, secrets: Sequence[str]) -> datetime | None:
-    """`Stripe-Signature: t=1492774577,v1=5257a8…,v1=…`; other versions than v1 prove nothing."""
-    parts = [part.partition("=") for part in delivery.header(options.header).split(",")[:_MOST_SIGNATURES]]
-    times = [value for name, _, value in parts if name.strip() == "t"]
-    if len(times) != 1:
-        raise Unproven(f"the header {options.header} is missing, or has no single timestamp")
-    given = [_bytes(value) for name, _, value in parts if name.strip() == "v1"]
-    content = _bytes(times[0]) + b"." + delivery.body
-    _compare(given, (sign(secret, content, options) for secret in secrets), options.header)
-    return _moment(times[0])
+def _twilio(delivery: Delivery, options: WebhookOptions, secrets: Sequence[str]) -> None:
+    """The address, with or without its port, and the fields of the form in their order; else the body by its hash."""
+    given = delivery.header(options.header)
+    if not given:
+        raise Unproven(f"the header {options.header} is missing")
+    signed = twilio_content(delivery, options)
+    _compare([_bytes(given)], (sign(secret, one, options) for secret in secrets for one in signed), options.header)
+
+
+def twilio_content(delivery: Delivery, options: WebhookOptions) -> list[bytes]:
+    """The bytes that Twilio may have signed; the first are those of the address as it stands."""
+    parts = urlsplit(options.url or delivery.url)
+    form = delivery.header("content-type").partition(";")[0].strip().lower() == FORM
+    fields = _signed_fields(delivery.body) if form else ""
+    if not form and not _names_its_body(parts.query, delivery.body):
+        raise Unproven("the body is not the one whose hash stands in the address")
+    host = parts.hostname or ""
+    port = {"http": 80, "https": 443}.get(parts.scheme, 0)
+    places = dict.fromkeys((parts.netloc, host, f"{host}:{parts.port or port}"))
+    return [(parts._replace(netloc=place).geturl() + fields).encode() for place in places]
+
+
+def _signed_fields(body: bytes) -> str:
+    values: dict[str, set[str]] = {}
+    for name, value in parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True):
+        values.setdefault(name, set()).add(value)
+    return "".join(f"{name}{value}" for name in sorted(values) for value in sorted(values[name]))
+
+
+def _names_its_body(query: str, body: bytes) -> bool:
+    """Whether what is no form is signed by its hash in the address; of no body there is nothing to be signed."""
+    named = dict(parse_qsl(query)).get("bodySHA256", "")
+    return hmac.compare_digest(_bytes(named), hashlib.sha256(body).hexdigest().encode()) if named else not body
 
 
 @sensitive_variables("secrets")
@@ -194,6 +247,12 @@ _SCHEMES: dict[str, Scheme] = {
     "standard": _standard,
     "github": _hmac,
     "stripe": _stripe,
+    "slack": _hmac,
+    "shopify": _hmac,
+    "twilio": _twilio,
+    "gitlab": _api_key,
+    "paddle": _paddle,
+    "square": _hmac,
     "hmac": _hmac,
     "bearer": _bearer,
     "basic": _basic,
@@ -201,4 +260,6 @@ _SCHEMES: dict[str, Scheme] = {
 }
 
 NAMES = frozenset({*_SCHEMES, "none"})
-SIGNED = frozenset({"standard", "github", "stripe", "hmac"})  # what their senders say cannot be changed by others
+SIGNED = frozenset(
+    {"standard", "github", "stripe", "slack", "shopify", "twilio", "paddle", "square", "hmac"}
+)  # what their senders say cannot be changed by others
