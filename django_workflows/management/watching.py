@@ -13,10 +13,10 @@ from django.core.management.base import CommandError
 from django_workflows import conf
 from django_workflows.inspection import find, timeline
 from django_workflows.inspection.feed import Wanted, feed, from_now_on
-from django_workflows.inspection.sources import FeedItem
 from django_workflows.management.filters import known_workflows, unknown_names
 from django_workflows.management.output import Output
 from django_workflows.management.steering import ID_HELP
+from django_workflows.management.tables import clean
 from django_workflows.models import FINISHED, Execution, Status
 
 PAGE = 500
@@ -67,14 +67,10 @@ def _follow_all(options: dict[str, Any], out: Output) -> None:
     while True:
         page = feed(cursor, wanted)
         for item in page.items:
-            _tell(_as_dict(item), out)
+            _tell(asdict(item), out)
         cursor = page.cursor
         if not page.more:
             _pause(options["every"], out)
-
-
-def _as_dict(item: FeedItem) -> dict[str, Any]:
-    return asdict(item)
 
 
 def _tell(item: dict[str, Any], out: Output) -> None:
@@ -83,7 +79,7 @@ def _tell(item: dict[str, Any], out: Output) -> None:
         return
     who = f"{item['workflow']} {str(item['execution'])[:8]}  " if item.get("execution") else ""
     place = f"  [{item['step_key']}]" if item["step_key"] else ""
-    out.line(f"{out.moment(item['time'])}  {who}{item['title']}{place}")
+    out.line(f"{out.moment(item['time'])}  {who}{clean(item['title'])}{place}")
 
 
 def _pause(seconds: float, out: Output) -> None:
