@@ -33,6 +33,7 @@ class Lookout:
         self._named, self._alias = bool(queues), alias
         self._look_at = self._discover_at = 0.0
         self._again_at: list[float] = []
+        self._found: list[str] = []
         self._told: set[tuple[str, int]] = set()
         self._next_due: datetime | None = None
 
@@ -88,7 +89,9 @@ class Lookout:
             return
         self._discover_at = monotonic() + DISCOVER_SECONDS
         found = single(self._alias, claiming.queues_in_use)
-        self.queues = tuple(dict.fromkeys([conf.default_queue(), *found]))
+        # one that was there the last time stays once more: all that it has may be held, or hidden, at this moment
+        self.queues = tuple(dict.fromkeys([conf.default_queue(), *found, *self._found]))
+        self._found = found
 
     def plan(self, peek: Peek, moment: float) -> None:
         """After a look that was asked for at `moment`."""

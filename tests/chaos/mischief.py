@@ -36,13 +36,12 @@ class Mischief:
         self._stage, self._recoveries = stage, recoveries
         self._random, self._restarts = Random(f"{seed} faults"), Random(f"{seed} restarts")
         self._ending = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._live, args=(act,), daemon=True) for act in (self._break, self._restart)
-        ]
+        acts = (self._break, self._restart) if stage.server.is_ours else (self._break,)
+        self._threads = [threading.Thread(target=self._live, args=(act,), daemon=True) for act in acts]
         self._acts: list[tuple[Callable[[Gang], None], int]] = [
             (self._kill, 12),
             (self._stand_still, 6),
-            (self._cut, 5),
+            (self._cut, 5 if connection.vendor == "postgresql" else 0),  # by a function that others lack
             (self._freeze, 1),
             (self._lose, 1),
             (self._deploy, 1),

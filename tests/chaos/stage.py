@@ -27,10 +27,11 @@ FAULTS = Faults(seed=1, fail=0.05, hang=0.01, drop=0.05, hang_seconds=4.0)
 
 
 class Server:
-    """The PostgreSQL, and for how long it has answered in all."""
+    """The database, and for how long it has answered in all. Without a postmaster it stands elsewhere, and stays up."""
 
-    def __init__(self, postmaster: Any) -> None:
+    def __init__(self, postmaster: Any = None) -> None:
         self._postmaster = postmaster
+        self.is_ours = postmaster is not None
         self._lock = threading.Lock()
         self._up_since: float | None = time.monotonic()
         self._was_up = 0.0
