@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 from django.db import connections
 
 from django_workflows.clock import monotonic
 from django_workflows.engine import dispatching, publishing, verbs, wakeups
+from django_workflows.engine.attending import Chore
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.database import transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.dispatching import Dispatched
-from django_workflows.engine.pump import Chore
 from django_workflows.engine.sweeping import Sweep
 from django_workflows.triggers import counting, scheduling, syncing
 from django_workflows.triggers.dispatch import Triggering
@@ -42,9 +43,8 @@ class Verbs:
 
 def dispatch(alias: str) -> Dispatched:
     """Hand published events to the waits that are open for them, and start what they trigger; tells other workers."""
-    triggering = Triggering(alias)
-    done = dispatching.dispatch(alias, triggering)
-    counting.backlog.put(triggering.uncounted)
+    done = dispatching.dispatch(alias, Triggering(alias))
+    counting.backlog.put(Counter(done.uncounted))
     for queue in done.queues:
         wakeups.notify(queue, alias)
     return done

@@ -164,7 +164,7 @@ def connections_needed() -> int:
     A `def` body with a timeout has a thread of its own, while the one that waits for it uses nothing: counting both for
     every thread and branch at once would warn with the defaults of the engine and of PostgreSQL.
     """
-    return conf.processes() * (conf.threads() + conf.branch_threads() + 2) + 1
+    return conf.processes() * (conf.threads() + conf.branch_threads() + 3) + 1
 
 
 def _apart() -> Iterator[int]:

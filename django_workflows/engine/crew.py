@@ -17,6 +17,7 @@ from django_workflows.engine.pump import Pump
 from django_workflows.engine.threads import ThreadTurn
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import Ending
+from django_workflows.exceptions import WorkflowsError
 
 logger = logging.getLogger("django_workflows")
 
@@ -37,7 +38,7 @@ class TurnCrew:
         self._pump, self._on_exit, self._alone = pump, on_exit, alone
         self._helpers = Helpers(branch_threads)
         self.pool = Pool(threads, "workflows-turn")
-        self._loop = LoopThread(self.pool, self._helpers, pump, on_exit)
+        self.loop = LoopThread(self.pool, self._helpers, pump, on_exit)
         self._async_slots = async_slots
         self._async_turns = 0
 
@@ -51,15 +52,19 @@ class TurnCrew:
         """Begin these turns."""
         coroutines: list[Callable[[], Any]] = []
         for one in loaded:
-            definition = registry.workflow(one.claimed.workflow, one.claimed.version)
+            try:
+                definition = registry.workflow(one.claimed.workflow, one.claimed.version)
+            except WorkflowsError as error:  # a definition that nobody can read must stop nobody else
+                self._pump.cannot_begin(one.claimed, error)
+                continue
             common: dict[str, Any] = {"clock": self._pump.clock, "committer": self._pump, "alias": self._pump.alias}
             if definition.is_async:
                 turn = LoopTurn(
                     one,
                     definition,
-                    surroundings=self._loop,
-                    loop=self._loop.loop,
-                    call_soon=self._loop.call_soon,
+                    surroundings=self.loop,
+                    loop=self.loop.loop,
+                    call_soon=self.loop.call_soon,
                     **common,
                 )
                 self._async_turns += 1
@@ -70,7 +75,7 @@ class TurnCrew:
                 self._pump.hold(plain)
                 self.pool.submit(partial(self._run_in_thread, plain))
         if coroutines:
-            self._loop.submit(coroutines)
+            self.loop.submit(coroutines)
 
     def _run_in_thread(self, turn: ThreadTurn) -> None:
         transactions.roll_back_left_open({})

@@ -17,6 +17,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine.dialects import Dialect, dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, Fault, fault_of
+from django_workflows.engine.pulse import rest
 
 # SQLite needs no driver, and Django may work with psycopg 2
 psycopg: Any = import_module("psycopg") if find_spec("psycopg") else None
@@ -189,6 +190,7 @@ def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool
     connection = connections[alias]
     nested = connection.in_atomic_block
     for tries in range(1, most + 1):
+        pulse = rest()  # waiting for the database is not hanging
         try:
             return once()
         except (DatabaseError, InterfaceError) as error:
@@ -200,5 +202,8 @@ def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool
                 raise (AmbiguousCommit if fault is Fault.AMBIGUOUS else ConnectionLost)(str(error)) from error
             if fault is not Fault.RETRY or tries == most:
                 raise
+        finally:
+            if pulse is not None:
+                pulse.work()
         time.sleep(random.uniform(0, min(0.001 * 2**tries, 0.25)))
     raise AssertionError("unreachable")

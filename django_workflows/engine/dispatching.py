@@ -10,24 +10,24 @@ receiver that somebody else has locked leaves an event for the next round, witho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from uuid import UUID, uuid4
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+from uuid import UUID
 
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine import statements
-from django_workflows.engine.committing import Locked, lock
-from django_workflows.engine.database import planning_cursor, transact
-from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid, store
-from django_workflows.engine.published import MISSING, PUBLISHED, Published, hash_for, read_published
-from django_workflows.engine.reaching import receivers
-from django_workflows.models import FINISHED
+from django_workflows.clock import monotonic
+from django_workflows.engine import takings
+from django_workflows.engine.database import reading
+from django_workflows.engine.delivering import deliver_to_all
+from django_workflows.engine.dialects import dialect_of, read_uuid, store
+from django_workflows.engine.isolating import by_halves
+from django_workflows.engine.published import PUBLISHED, Published, read_published
 
+PREPARING_SECONDS = 0.5
 BATCH = 100
-MOST_DELIVERIES = 500  # of one event in one transaction
 MOST_ROUNDS = 50  # past events whose receivers are all locked
 
 
@@ -39,6 +39,7 @@ class Dispatched:
     receivers: tuple[UUID, ...] = ()
     started: tuple[UUID, ...] = ()
     queues: frozenset[str] = frozenset()
+    uncounted: Mapping[UUID, int] = field(default_factory=dict)  # starts, by trigger, whose row somebody has locked
 
     def __bool__(self) -> bool:
         return bool(self.events or self.receivers or self.started)
@@ -46,218 +47,149 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triggered:
-    """What a batch of events started: ids and queues. Those `left` are for workers with other code."""
+    """What a batch of events started: ids and queues. Those `left` are for other workers, or for another round."""
 
     started: Sequence[tuple[UUID, str]] = ()
     left: Collection[UUID] = ()
+    uncounted: Mapping[UUID, int] = field(default_factory=dict)
 
 
-Triggering = Callable[[CursorWrapper, Sequence[Published]], Triggered]  # inside the transaction
+class Triggering(Protocol):
+    """Starts what events trigger: first it prepares that, then it stores it in the transaction that dispatches them."""
 
+    def find(self, events: Sequence[Published]) -> Collection[UUID]:
+        """The events that start something, as far as one can tell now."""
 
-@dataclass(frozen=True, slots=True)
-class OpenWait:
-    """A wait that an event matches."""
+    def prepare(self, event: Published) -> None:
+        """Make ready what it starts; the code of users may run in there."""
 
-    execution_id: UUID
-    step_id: UUID
-    key: str
-    queue: str = ""
+    def __call__(self, cursor: CursorWrapper, events: Sequence[Published]) -> Triggered:
+        """Store what was prepared."""
 
 
 UNDISPATCHED = f"""
 SELECT {PUBLISHED} FROM django_workflows_event
-WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {{now}} {{after}}
-ORDER BY deliver_at, id LIMIT %s {{lock}}
+WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {{now}}
+AND (retry_at IS NULL OR retry_at <= {{now}}) {{after}}
+ORDER BY deliver_at, id LIMIT %s
 """
-
-_FIRST = UUID(int=0)
 
 AFTER = "AND deliver_at >= %s AND (deliver_at, id) > (%s, %s)"
 
+LOCK = """
+SELECT id, triggered_at FROM django_workflows_event WHERE id {among} AND dispatched_at IS NULL
+ORDER BY deliver_at, id {lock}
+"""
+
 DISPATCHED = """
-UPDATE django_workflows_event SET dispatched_at = {now}, triggered_at = COALESCE(triggered_at, {now}) WHERE id {among}
+UPDATE django_workflows_event SET
+    dispatched_at = {now}, triggered_at = COALESCE(triggered_at, {now}), attempts = 0, retry_at = NULL, reason = ''
+WHERE id {among}
 """
 
 TRIGGERED = "UPDATE django_workflows_event SET triggered_at = {now} WHERE id {among}"
 
-NEXT_KEYS = """
-SELECT match_keys FROM django_workflows_stepresult
-WHERE kind = 'event' AND status = 'scheduled' AND name = %s AND match_keys > %s ORDER BY match_keys LIMIT 1
-"""
-
-OPEN_WAITS = """
-SELECT s.execution_id, s.id, s.key, e.queue FROM django_workflows_stepresult s
-JOIN django_workflows_execution e ON e.id = s.execution_id AND e.generation = s.generation
-WHERE s.kind = 'event' AND s.status = 'scheduled' AND s.superseded = 0 AND s.name = %s AND s.match_keys = %s
-AND s.match_hash = %s AND s.execution_id > %s AND (s.deadline IS NULL OR s.deadline > {now}) AND e.completed_at IS NULL
-AND NOT EXISTS (
-    SELECT 1 FROM django_workflows_signal g WHERE g.execution_id = s.execution_id AND g.event_id = %s
-)
-AND NOT EXISTS (
-    SELECT 1 FROM django_workflows_signal g
-    WHERE g.execution_id = s.execution_id AND g.consumed_at IS NULL AND g.step_key = s.key
-)
-ORDER BY s.execution_id, s.seq LIMIT %s
-"""
-
-STILL_OPEN = "SELECT id FROM django_workflows_stepresult WHERE status = 'scheduled' AND id {among}"
-
-DELIVERY_COLUMNS = statements.columns(
-    id="uuid",
-    execution_id="uuid",
-    number="int",
-    name="text",
-    data="text",
-    event_id="uuid",
-    step_key="text",
-    created_at="timestamptz",
-)
-
-DELIVER = """
-WITH r({columns}) AS ({table})
-INSERT INTO django_workflows_signal ({columns})
-SELECT {columns} FROM r WHERE true
-ON CONFLICT DO NOTHING
-"""
-
 
 def dispatch(alias: str, trigger: Triggering | None = None, limit: int = BATCH) -> Dispatched:
-    """Dispatch events that are due, in one transaction; further ones only where all receivers are locked."""
+    """Dispatch events that are due; further ones only where all receivers are locked."""
+    takings.settle(alias)
     last: Published | None = None
     for _ in range(MOST_ROUNDS):
-        round = Round(alias, trigger)
-        transact(alias, lambda cursor: round.go(cursor, limit, last), reads_past=True)  # noqa: B023  # called at once
-        if round.done or len(round.events) < limit:
-            return round.done
-        last = round.events[-1]  # a hundred events for one locked execution must not hold up all others
+        events = _look(alias, limit, last)
+        done = _dispatch(alias, trigger, events)
+        if done or len(events) < limit:
+            return done
+        last = events[-1]  # a hundred events for one locked execution must not hold up all others
     return Dispatched()
 
 
-class Round:
-    """One transaction of dispatching."""
+def _look(alias: str, limit: int, last: Published | None) -> list[Published]:
+    """What is due. Others may look at the same: who locks an event dispatches it."""
+    dialect, after = dialect_of(connections[alias]), list[Any]()
+    if last is not None:
+        moment = store(dialect, last.deliver_at)
+        after = [moment, moment, store(dialect, last.id)]
+    text = UNDISPATCHED.format(now=dialect.now(), after=AFTER if after else "")
 
-    def __init__(self, alias: str, trigger: Triggering | None) -> None:
-        self._alias, self.dialect, self._trigger = alias, dialect_of(connections[alias]), trigger
-        self.events: list[Published] = []
-        self.done = Dispatched()
-
-    def go(self, cursor: CursorWrapper, limit: int, last: Published | None) -> None:
-        """Take what nobody else has, start what it triggers, deliver it, and note what is complete."""
-        self.done = Dispatched()
-        self.events = self._take(cursor, limit, last)
-        fresh = [event for event in self.events if not event.is_triggered]
-        left = self._start(cursor, fresh)
-        delivered = [event.id for event in self.events if self._deliver_to_all(cursor, event)]
-        complete = {id for id in delivered if id not in left}
-        self._mark(cursor, TRIGGERED, {event.id for event in fresh} - complete - set(left))
-        self._mark(cursor, DISPATCHED, complete)
-        self.done = replace(self.done, events=len(complete))
-
-    def _take(self, cursor: CursorWrapper, limit: int, last: Published | None) -> list[Published]:
-        dialect, after = self.dialect, []
-        if last is not None:
-            moment = store(dialect, last.deliver_at)
-            after = [moment, moment, store(dialect, last.id)]
-        text = UNDISPATCHED.format(now=dialect.now(), lock=dialect.lock, after=AFTER if after else "")
+    def ask(cursor: CursorWrapper) -> list[Published]:
         cursor.execute(text, [*after, limit])
         return read_published(cursor)
 
-    def _start(self, cursor: CursorWrapper, events: list[Published]) -> Collection[UUID]:
-        if self._trigger is None or not events:
-            return ()
-        done = self._trigger(cursor, events)
-        ids, queues = [id for id, _ in done.started], {queue for _, queue in done.started}
-        self._note(started=tuple(ids), queues=frozenset(queues))
-        return done.left
+    return reading(alias, ask)
+
+
+def _dispatch(alias: str, trigger: Triggering | None, events: Sequence[Published]) -> Dispatched:
+    """Prepare what they start, then store it and deliver them, in one transaction; apart when that is refused."""
+    fresh = [event for event in events if not event.is_triggered]
+    wanted = set(trigger.find(fresh)) if trigger is not None and fresh else set()
+    taken = takings.take(alias, [event for event in fresh if event.id in wanted]) if wanted else []
+    round = Round(alias, trigger)
+    with takings.held(alias, [event.id for event in taken]) as left:
+        ready = set(_prepare(trigger, taken)) if trigger is not None else set()
+        some = [event for event in events if event.id not in wanted or event.id in ready]
+        for event, error in by_halves(alias, some, round.go, round.collect, reads_past=True):
+            takings.postpone(alias, event, error)
+            left.discard(event.id)
+        left -= round.complete
+    return round.done
+
+
+def _prepare(trigger: Triggering, events: Sequence[Published]) -> Iterator[UUID]:
+    """As many as there is time for: other chores wait."""
+    until = monotonic() + PREPARING_SECONDS
+    for event in events:
+        trigger.prepare(event)
+        yield event.id
+        if monotonic() > until:
+            break
+
+
+class Round:
+    """The transactions in which some events are dispatched: one, unless it is refused."""
+
+    def __init__(self, alias: str, trigger: Triggering | None) -> None:
+        self.dialect, self._trigger = dialect_of(connections[alias]), trigger
+        self.done = Dispatched()
+        self.complete: set[UUID] = set()
+
+    def go(self, cursor: CursorWrapper, events: Sequence[Published]) -> tuple[Dispatched, set[UUID]]:
+        """Take what nobody else has, start what it triggers, deliver it, and note what is complete."""
+        events = self._lock(cursor, events)
+        fresh = [event for event in events if not event.is_triggered]
+        triggered = self._trigger(cursor, fresh) if self._trigger is not None and fresh else Triggered()
+        delivered = {event.id: deliver_to_all(cursor, self.dialect, event) for event in events}
+        complete = {id for id, delivery in delivered.items() if delivery.complete and id not in triggered.left}
+        self._mark(cursor, TRIGGERED, {event.id for event in fresh} - complete - set(triggered.left))
+        self._mark(cursor, DISPATCHED, complete)
+        queues = frozenset(queue for _, queue in triggered.started).union(*(one.queues for one in delivered.values()))
+        done = Dispatched(
+            events=len(complete),
+            receivers=tuple(id for delivery in delivered.values() for id in delivery.receivers),
+            started=tuple(id for id, _ in triggered.started),
+            queues=queues,
+            uncounted=triggered.uncounted,
+        )
+        return done, complete
+
+    def collect(self, what: tuple[Dispatched, set[UUID]]) -> None:
+        """It is committed."""
+        (more, complete), done = what, self.done
+        self.complete |= complete
+        self.done = Dispatched(
+            events=done.events + more.events,
+            receivers=done.receivers + more.receivers,
+            started=done.started + more.started,
+            queues=done.queues | more.queues,
+            uncounted={**done.uncounted, **more.uncounted},
+        )
+
+    def _lock(self, cursor: CursorWrapper, events: Sequence[Published]) -> list[Published]:
+        among, parameters = self.dialect.among([event.id for event in events])
+        cursor.execute(LOCK.format(among=among, lock=self.dialect.lock), parameters)
+        free = {read_uuid(id): triggered_at is not None for id, triggered_at in cursor.fetchall()}
+        return [replace(event, is_triggered=free[event.id]) for event in events if event.id in free]
 
     def _mark(self, cursor: CursorWrapper, statement: str, ids: Collection[UUID]) -> None:
         if ids:
             among, parameters = self.dialect.among(ids)
             cursor.execute(statement.format(now=self.dialect.now(), among=among), parameters)
-
-    def _deliver_to_all(self, cursor: CursorWrapper, event: Published) -> bool:
-        """Deliver to every open wait that matches; False when some are left for the next round."""
-        complete = True
-        if (data := event.value()) is MISSING:
-            return True
-        for keys in _known_keys(cursor, event.name):
-            if (wanted := hash_for(data, keys)) is not None:
-                complete = self._deliver_to(cursor, event, keys, wanted) and complete
-        return complete
-
-    def _deliver_to(self, cursor: CursorWrapper, event: Published, keys: str, wanted: str) -> bool:
-        """The same for one set of keys. What the event may not reach is passed over, and stays as it is."""
-        complete, number, last = True, 0, _FIRST
-        while number < MOST_DELIVERIES:
-            found = self._find_waits(cursor, event, keys, wanted, last)
-            reached = receivers(self._alias, event, {wait.execution_id for wait in found})
-            waits = [wait for wait in found if wait.execution_id in reached]
-            received, none_locked = deliver(cursor, self.dialect, event, waits)
-            self._note(receivers=received, queues=frozenset(wait.queue for wait in waits))
-            complete = complete and none_locked
-            if len(found) < MOST_DELIVERIES:
-                return complete
-            number, last = number + len(waits), found[-1].execution_id
-        return False
-
-    def _find_waits(
-        self, cursor: CursorWrapper, event: Published, keys: str, wanted: str, last: UUID
-    ) -> list[OpenWait]:
-        ids = [store(self.dialect, id) for id in (last, event.id)]
-        with planning_cursor(cursor) as planning:  # most waits may be for one event
-            parameters = [event.name, keys, wanted, *ids, MOST_DELIVERIES]
-            planning.execute(OPEN_WAITS.format(now=self.dialect.now()), parameters)
-            return [
-                OpenWait(read_uuid(id), read_uuid(step), key, queue) for id, step, key, queue in planning.fetchall()
-            ]
-
-    def _note(
-        self, *, receivers: tuple[UUID, ...] = (), started: tuple[UUID, ...] = (), queues: frozenset[str]
-    ) -> None:
-        done = self.done
-        self.done = replace(
-            done, receivers=done.receivers + receivers, started=done.started + started, queues=done.queues | queues
-        )
-
-
-def _known_keys(cursor: CursorWrapper, name: str) -> Iterable[str]:
-    """The sets of keys that open waits for this event name ask for: one index probe for each."""
-    keys, last = [], None
-    cursor.execute(NEXT_KEYS.replace("match_keys > %s", "match_keys >= %s"), [name, ""])
-    while (row := cursor.fetchone()) is not None and row[0] != last:
-        last = row[0]
-        keys.append(last)
-        cursor.execute(NEXT_KEYS, [name, last])
-    return keys
-
-
-def deliver(
-    cursor: CursorWrapper,
-    dialect: Dialect,
-    event: Published,
-    waits: Sequence[OpenWait],
-    arrived_at: datetime | None = None,
-) -> tuple[tuple[UUID, ...], bool]:
-    """Put the event into the inboxes of executions that can be locked now: which, and whether all could be."""
-    first = {wait.execution_id: wait for wait in reversed(waits)}
-    if not first:
-        return (), True
-    rows, now = lock(cursor, dialect, sorted(first))
-    among, parameters = dialect.among([wait.step_id for wait in first.values()])
-    cursor.execute(STILL_OPEN.format(among=among), parameters)
-    still_open = {read_uuid(row[0]) for row in cursor.fetchall()}
-    deliveries = [
-        (uuid4(), id, rows[id].inbox + 1, event.name, event.data, event.id, wait.key, arrived_at or now)
-        for id, wait in first.items()
-        if _receives(rows.get(id)) and wait.step_id in still_open
-    ]
-    if deliveries:
-        counts = [(delivery[1], 1) for delivery in deliveries]
-        statements.run(cursor, dialect, statements.RECEIVE, statements.COUNT_COLUMNS, counts)
-        statements.run(cursor, dialect, DELIVER, DELIVERY_COLUMNS, deliveries)
-    return tuple(delivery[1] for delivery in deliveries), len(rows) == len(first)
-
-
-def _receives(row: Locked | None) -> bool:
-    return row is not None and row.status not in FINISHED

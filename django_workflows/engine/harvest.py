@@ -198,7 +198,30 @@ class Harvest:
         self._may_have_orphans = True
         self.claimed_at = monotonic()
         mine = [claimed for claimed in taken if self._may_begin(claimed)]
-        return reading(self._alias, partial(loading.load, dialect=self._dialect, batch=mine)) if mine else []
+        try:
+            return self._load(mine)
+        except Exception as error:
+            if not may_be_one_row(error):
+                raise
+        return [loaded for claimed in mine for loaded in self._load_alone(claimed)]
+
+    def _load(self, batch: list[Claimed]) -> list[Loaded]:
+        return reading(self._alias, partial(loading.load, dialect=self._dialect, batch=batch)) if batch else []
+
+    def _load_alone(self, claimed: Claimed) -> list[Loaded]:
+        try:
+            return self._load([claimed])
+        except Exception as error:
+            if not may_be_one_row(error):
+                raise
+            self.park(claimed, error)
+            return []
+
+    def park(self, claimed: Claimed, error: Exception) -> None:
+        """Pause what cannot begin because of what is stored: it would come back for ever."""
+        reason = f"It cannot be read: {error}"[:1000]
+        logger.error("Execution %s (%s) is paused. %s", claimed.id, claimed.workflow, reason)
+        self._watch.end_unstarted(claimed, Ending(end=End.PAUSE, reason=reason))
 
     def _may_begin(self, claimed: Claimed) -> bool:
         """An expired lease counts as a crash: the execution may have become a suspect by being claimed."""

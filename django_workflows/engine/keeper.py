@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
-from django_workflows.engine import claiming, wakeups
+from django_workflows.engine import claiming, takings, wakeups
 from django_workflows.engine.database import reading, repeated
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
@@ -91,6 +91,8 @@ class Keeper:
 
     def _release(self, ids: Sequence[UUID], *, crashed: bool) -> None:
         refused = self._free(ids, crashed=crashed)
+        if crashed:
+            takings.free(self._alias)
         if self._may_hold_more(ids, refused):
             return
         now = database_now(self._alias)

@@ -13,8 +13,8 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec
 from django_workflows.engine.database import transact
+from django_workflows.engine.delivering import OpenWait, deliver
 from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid, store
-from django_workflows.engine.dispatching import OpenWait, deliver
 from django_workflows.engine.loading import Unread, read_unread
 from django_workflows.engine.published import MISSING, PUBLISHED, Published, hash_for, keys_of, read_published
 from django_workflows.engine.reaching import receivers

@@ -11,6 +11,7 @@ from typing import Any
 
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.pool import Helpers, Pool
+from django_workflows.engine.pulse import Pulse
 from django_workflows.engine.turn import Committer, Turn
 
 
@@ -26,6 +27,7 @@ class LoopThread:
         self._is_woken = False
         self._thread = threading.Thread(target=self._run, name="workflows-loop", daemon=True)
         self._started = False
+        self.pulse = Pulse("the event loop")
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -36,6 +38,7 @@ class LoopThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
+        self.pulse.thread = threading.get_ident()
         while True:
             try:
                 self.loop.run_forever()
@@ -48,6 +51,12 @@ class LoopThread:
             self._started = True
             self._thread.start()
         self.loop.call_soon_threadsafe(self._start, coroutines)
+
+    def ask_for_sign(self) -> None:
+        """From any thread: until the loop has answered it is taken to be at work."""
+        if self._started and self.pulse.is_resting:
+            self.pulse.work()
+            self.loop.call_soon_threadsafe(self.pulse.rest)
 
     def _start(self, coroutines: list[Callable[[], Any]]) -> None:
         for coroutine in coroutines:

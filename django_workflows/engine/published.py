@@ -18,7 +18,7 @@ logger = logging.getLogger("django_workflows")
 
 MISSING = object()
 
-PUBLISHED = "id, name, data, created_at, deliver_at, event_id, source, headers, made_by, triggered_at"
+PUBLISHED = "id, name, data, created_at, deliver_at, event_id, source, headers, made_by, triggered_at, attempts, reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Published:
     headers: str | None = None
     made_by: str = ""
     is_triggered: bool = False
+    attempts: int = 0  # to dispatch it, in vain
+    has_vanished: bool = False  # the last one did not end with an error
 
     def value(self) -> Any:
         """Its data, or `MISSING` when nobody can read what is stored."""
@@ -46,13 +48,28 @@ class Published:
 
 
 def read_published(cursor: CursorWrapper) -> list[Published]:
-    events = []
-    for id, name, data, created_at, deliver_at, event_id, source, headers, made_by, triggered_at in cursor.fetchall():
-        created = clock.parse_sql_time(created_at)
-        deliver = created if deliver_at is None else clock.parse_sql_time(deliver_at)
-        about = event_id, source, headers, made_by
-        events.append(Published(read_uuid(id), name, data, created, deliver, *about, triggered_at is not None))
-    return events
+    return [_published(*row) for row in cursor.fetchall()]
+
+
+def _published(
+    id: Any, name: str, data: str | None, created_at: Any, deliver_at: Any, event_id: str | None, source: str, *row: Any
+) -> Published:
+    headers, made_by, triggered_at, attempts, reason = row
+    created = clock.parse_sql_time(created_at)
+    return Published(
+        id=read_uuid(id),
+        name=name,
+        data=data,
+        created_at=created,
+        deliver_at=created if deliver_at is None else clock.parse_sql_time(deliver_at),
+        event_id=event_id,
+        source=source,
+        headers=headers,
+        made_by=made_by,
+        is_triggered=triggered_at is not None,
+        attempts=attempts,
+        has_vanished=not reason,
+    )
 
 
 def keys_of(match: Mapping[str, Any]) -> str:

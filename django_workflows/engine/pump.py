@@ -7,7 +7,7 @@ now; hand them out. Under load a commit carries dozens of outcomes; when idle it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -16,7 +16,8 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.clock import DatabaseClock, database_now, grain_of, monotonic
 from django_workflows.engine import claiming
-from django_workflows.engine.claiming import Peek
+from django_workflows.engine.attending import Attendant, Chore
+from django_workflows.engine.claiming import Claimed, Peek
 from django_workflows.engine.database import keep_plans, reading, single
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.harvest import Harvest
@@ -24,6 +25,7 @@ from django_workflows.engine.intake import Intake
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.lookout import Lookout
 from django_workflows.engine.outages import UNREACHABLE, Outage, refuse_read_only
+from django_workflows.engine.pulse import Pulse
 from django_workflows.engine.repertoire import Diet, Repertoire
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.turn import Turn
@@ -55,9 +57,6 @@ class Reporter(Protocol):
     def held(self, count: int) -> None: ...
 
 
-Chore = Callable[[str, Peek], bool]
-
-
 class Pump:
     """Commits and claims for one worker process. `run()` returns when it has been stopped and holds nothing."""
 
@@ -77,6 +76,9 @@ class Pump:
         self._outage = Outage(alias)
         self._stop_by: float | None = None
         self._crashed = False
+        self._has_moved = False  # something, by a chore, since this was looked at
+        self.pulse = Pulse("the pump")
+        self.attendant: Attendant | None = None  # does the chores in a thread of its own; without, they are done here
         self._idle_since: float | None = None
         self.note, self.flush = self._intake.note, self._intake.flush  # for turns, from any thread
 
@@ -121,11 +123,13 @@ class Pump:
 
     def run(self, *, until_idle: float | None = None) -> None:
         """Work until stopped, or until nothing has been due for `until_idle` seconds nor will be within them."""
+        self.pulse.adopt()
         try:
             self._connect()
         except UNREACHABLE as error:
             self._wait_out(error)
         while not self._is_finished(until_idle):
+            self.pulse.work()
             try:
                 self._commit(self._intake.take())
                 self._claim()
@@ -133,7 +137,9 @@ class Pump:
                 self._outage.is_over()
             except UNREACHABLE as error:
                 self._wait_out(error)
+            self.pulse.rest()
             self._intake.sleep(self._next_at)
+        self.pulse.rest()
         self._give_back()
 
     def _connect(self) -> None:
@@ -154,6 +160,12 @@ class Pump:
         return until_idle is not None and self._has_drained(until_idle)
 
     def _has_drained(self, until_idle: float) -> bool:
+        if self.attendant is not None and not self.attendant.is_idle:
+            self._idle_since = None
+            return False
+        if self._has_moved:
+            self._has_moved = False
+            self._idle_since = None  # what was woken is not due in what was seen
         if self._held or not self._harvest.is_empty or self.lookout.is_due_within(until_idle, self.clock.now()):
             self._idle_since = None
             return False
@@ -253,6 +265,10 @@ class Pump:
         self._intake.expect(len(loaded))
         self.crew.execute(loaded)
 
+    def cannot_begin(self, claimed: Claimed, error: Exception) -> None:
+        """What was claimed has no turn: its workflow cannot be read."""
+        self._harvest.park(claimed, error)
+
     def _peek(self) -> None:
         """Look at what is due, and do what else there is to do now and then."""
         self.lookout.discover_queues()
@@ -262,11 +278,19 @@ class Pump:
         self._harvest.plan(peek)
         self.lookout.plan(peek, moment)
         self._reporter.looked(peek)
-        for chore in self._chores:
-            if chore(self.alias, peek):
-                self.wake_up("")
-                self.lookout.did_chores(moment)
-                self._idle_since = None  # what it has woken is not due in what was seen
+        if self.attendant is not None:
+            self.attendant.look(peek)
+        moved = [chore(self.alias, peek) for chore in self._chores]
+        if any(moved):
+            self.attended(True)
+
+    def attended(self, has_moved: bool) -> None:
+        """The chores of a look are done; whether they have moved anything. From any thread."""
+        if has_moved:
+            self._has_moved = True
+            self.lookout.did_chores(monotonic())
+            self.wake_up("")
+        self._intake.ring()
 
     @property
     def _is_draining(self) -> bool:
@@ -314,6 +338,7 @@ class Pump:
 
     def _wait_out(self, error: Exception) -> None:
         """The database is away; afterwards go on with what was claimed just before and never reached a turn."""
+        self.pulse.rest()
         if not self._outage.wait_out(error, self._connect_to_write, lambda: self._stop_by):
             return
         self.lookout.look_now()

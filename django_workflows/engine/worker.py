@@ -8,10 +8,13 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -19,11 +22,13 @@ from django.db import DatabaseError, InterfaceError, connections
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
 from django_workflows.engine import lifecycle, wakeups
+from django_workflows.engine.attending import Attendant, Chore
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.crew import TurnCrew
 from django_workflows.engine.database import repeated
 from django_workflows.engine.listening import Listener
-from django_workflows.engine.pump import Chore, Pump
+from django_workflows.engine.pulse import Pulse
+from django_workflows.engine.pump import Pump
 from django_workflows.engine.repertoire import diet_of
 from django_workflows.engine.shared import Identity, Slot
 from django_workflows.engine.turn import Turn
@@ -68,9 +73,9 @@ class WorkerProcess:
             identity.id,
             diet_of(options.queues, alone=identity.alone),
             alias=self.alias,
-            chores=(*options.chores, self._keep_row),
             reporter=self,
         )
+        self.attendant = Attendant(self.alias, options.chores, self.pump.attended)
         self.pump.crew = self.crew = TurnCrew(
             self.pump,
             threads=1 if identity.alone else options.threads,
@@ -87,10 +92,14 @@ class WorkerProcess:
         self._start_thread(self._watch_orders)
         listener = self._listen()
         wakeups.subscribe(self.pump.wake_up)
+        if self.options.chores:
+            self.pump.attendant = self.attendant
+            self.attendant.start()
         try:
             self.pump.run(until_idle=2.0 if self.identity.alone else self.options.until_idle)
         finally:
             self._ended.set()
+            self.attendant.stop(1.0)
             wakeups.unsubscribe(self.pump.wake_up)
             if listener is not None:
                 listener.stop(1.0)
@@ -118,9 +127,17 @@ class WorkerProcess:
         threading.Thread(target=target, name=f"workflows-{target.__name__.strip('_')}", daemon=True).start()
 
     def _beat(self) -> None:
-        """Touches nothing else, so waiting for the database is not hanging."""
+        """While all get on whom the others depend on: the pump, its attendant and the event loop."""
+        pulses: list[Pulse] = [self.pump.pulse, self.attendant.pulse, self.crew.loop.pulse]
+        complained = False
         while not self._ended.is_set():
-            self.slot.set("beat", monotonic())
+            self.crew.loop.ask_for_sign()
+            now = monotonic()
+            silence, pulse = max(((pulse.silence(now), pulse) for pulse in pulses), key=itemgetter(0))
+            self.slot.set("beat", now - silence)
+            if (is_late := silence > conf.hang_timeout() / 2) and not complained:
+                _complain(pulse, silence)
+            complained = is_late
             self._ended.wait(BEAT_SECONDS)
 
     def _watch_orders(self) -> None:
@@ -168,24 +185,25 @@ class WorkerProcess:
 
     def looked(self, peek: Peek) -> None:
         self.slot.set("suspects", float(peek.suspects))
+        self._keep_row(peek)
 
     def held(self, count: int) -> None:
         self.slot.set("held", float(count))
 
     # its row in the database
 
-    def _keep_row(self, alias: str, peek: Peek) -> bool:
+    def _keep_row(self, peek: Peek) -> None:
         if monotonic() >= self._row_at:
             self._row_at = monotonic() + ROW_SECONDS
             values = {"seen_at": peek.now, "slots_used": self.pump.held}
-            repeated(alias, lambda: self._write_row(alias, peek, values))
-        return False
+            repeated(self.alias, lambda: self._write_row(peek, values))
 
-    def _write_row(self, alias: str, peek: Peek, values: dict[str, Any]) -> None:
-        if not Worker.objects.using(alias).filter(id=self.identity.id).update(**values):
-            self._create_row(alias, peek, values)
+    def _write_row(self, peek: Peek, values: dict[str, Any]) -> None:
+        if not Worker.objects.using(self.alias).filter(id=self.identity.id).update(**values):
+            self._create_row(peek, values)
 
-    def _create_row(self, alias: str, peek: Peek, values: dict[str, Any]) -> None:
+    def _create_row(self, peek: Peek, values: dict[str, Any]) -> None:
+        alias = self.alias
         Worker.objects.using(alias).filter(seen_at__lt=peek.now - KEPT).delete()
         served: dict[str, list[int]] = {}
         for name, version in self.pump.diet.served:
@@ -210,3 +228,10 @@ class WorkerProcess:
         except (DatabaseError, InterfaceError):
             logger.debug("The worker's row could not be closed", exc_info=True)
         connections.close_all()
+
+
+def _complain(pulse: Pulse, silence: float) -> None:
+    """Before the worker is killed for it: who hangs, and where."""
+    frame = sys._current_frames().get(pulse.thread)
+    where = "".join(traceback.format_stack(frame)) if frame is not None else ""
+    logger.error("%s has not got on for %.1f s. It is here:\n%s", pulse.name.capitalize(), silence, where)

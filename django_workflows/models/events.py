@@ -49,6 +49,16 @@ class Event(models.Model):
     created_at = models.DateTimeField(_("created at"))
     triggered_at = models.DateTimeField(_("triggers started at"), null=True, blank=True)
     dispatched_at = models.DateTimeField(_("dispatched at"), null=True, blank=True)
+    attempts = models.IntegerField(_("attempts"), default=0, db_default=0, help_text=_("To dispatch it, in vain."))
+    retry_at = models.DateTimeField(
+        _("retry at"), null=True, blank=True, help_text=_("Until then nobody else dispatches it.")
+    )
+    set_aside_at = models.DateTimeField(
+        _("set aside at"), null=True, blank=True, help_text=_("Since then nobody dispatches it any more.")
+    )
+    reason = models.TextField(
+        _("reason"), blank=True, default="", db_default="", help_text=_("Why it was not dispatched.")
+    )
 
     class Meta:
         verbose_name = _("event")
@@ -69,6 +79,11 @@ class Event(models.Model):
                 fields=("deliver_at",),
                 name="workflows_event_undispatched",
                 condition=models.Q(type=EventType.EVENT, execution__isnull=True, dispatched_at__isnull=True),
+            ),
+            models.Index(
+                fields=("set_aside_at",),
+                name="workflows_event_set_aside",
+                condition=models.Q(set_aside_at__isnull=False),
             ),
             models.Index(
                 fields=("name", "created_at"),

@@ -1,8 +1,8 @@
 """Published events start what they trigger: each trigger that matches, once for each event.
 
-`Triggering` is called with the events of one batch inside the engine's transaction, which also notes that it was: a
-worker that is killed in the middle leaves nothing behind, and the next one does it all. The idempotency key of each
-execution (trigger and event) stands behind that.
+What a batch of events starts is prepared first. Then `Triggering` is called inside the engine's transaction, which also
+notes that it was: a worker that is killed in the middle leaves nothing behind, and the next one does it all. The
+idempotency key of each execution (trigger and event) stands behind that.
 
 In a rolling deploy an old worker may meet a trigger of a workflow that only new code has: it leaves the event to others
 for a while.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -23,9 +23,10 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec
 from django_workflows.client.bulk import Bulk
 from django_workflows.clock import database_now
+from django_workflows.engine.database import transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.dispatching import Triggered
-from django_workflows.engine.faults import is_about_values
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, is_about_values
 from django_workflows.engine.published import MISSING, Published
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, Workflow
@@ -36,6 +37,8 @@ from django_workflows.triggers.received import Received
 from django_workflows.triggers.starting import Prepared, prepare, record_failure
 
 logger = logging.getLogger("django_workflows")
+
+Key = tuple[UUID, int, UUID]
 
 UNTAKEN = timedelta(seconds=60)  # after so long nobody will come whose code knows the workflow
 
@@ -49,26 +52,53 @@ class Wanted:
     event: Received
 
     @property
+    def key(self) -> Key:
+        """What is prepared holds for the trigger as it was."""
+        return self.trigger.pk, self.trigger.revision, self.published.id
+
+    @property
     def idempotency_key(self) -> str:
         return f"trigger:{self.trigger.pk}:{self.published.id}"
 
 
 class Triggering:
-    """Starts what a batch of events triggers; `uncounted` are starts of triggers whose rows somebody has locked."""
+    """Starts what a batch of events triggers. Made for one batch: what is prepared is as old as that."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
         self._counts: Counter[UUID] = Counter()
         self._left: set[UUID] = set()
-        self.uncounted: Counter[UUID] = Counter()
+        self._wanted: dict[UUID, list[Wanted]] = {}
+        self._ready: dict[Key, Prepared | Exception] = {}
+
+    def find(self, events: Sequence[Published]) -> Collection[UUID]:
+        """The events that start something, as far as one can tell now."""
+        found = transact(self._alias, lambda cursor: self._find(cursor, events))
+        self._wanted = {}
+        for wanted in found:
+            self._wanted.setdefault(wanted.published.id, []).append(wanted)
+        return self._wanted.keys()
+
+    def prepare(self, event: Published) -> None:
+        """Bind and check the input of what it starts, outside of any transaction. What is refused is told later."""
+        for wanted in self._wanted[event.id]:
+            try:
+                self._ready[wanted.key] = prepare(wanted.trigger, wanted.event, wanted.idempotency_key)
+            except (DatabaseError, ConnectionLost, AmbiguousCommit):
+                raise  # while the workflow was looked up
+            except Exception as error:  # the constructors of users' types run in there
+                self._ready[wanted.key] = error
 
     def __call__(self, cursor: CursorWrapper, events: Sequence[Published]) -> Triggered:
-        """The new executions, and the events that are left to workers with other code."""
+        """The new executions, and the events that are left to workers with other code, or to be prepared again."""
         self._counts, self._left = Counter(), set()  # the transaction may be a second try
         wanted = self._find(cursor, events)
+        self._left |= {one.published.id for one in wanted if one.key not in self._ready}  # the trigger has changed
+        wanted = [one for one in wanted if one.published.id not in self._left]
         started = [execution for batch in _by_trigger(wanted) for execution in self._start(cursor, batch)]
-        self.uncounted = count(cursor, dialect_of(connections[self._alias]), self._counts)
-        return Triggered(started=[(execution.id, execution.queue) for execution in started], left=self._left)
+        uncounted = count(cursor, dialect_of(connections[self._alias]), self._counts)
+        pairs = [(execution.id, execution.queue) for execution in started]
+        return Triggered(started=pairs, left=self._left, uncounted=uncounted)
 
     def _find(self, cursor: CursorWrapper, events: Sequence[Published]) -> list[Wanted]:
         """Every enabled trigger that matches, read now: the index may be as old as the last batch."""
@@ -86,7 +116,7 @@ class Triggering:
 
     def _start(self, cursor: CursorWrapper, batch: list[Wanted]) -> list[Execution]:
         """The new executions of one trigger, by one INSERT; one by one when that is refused, to find the guilty."""
-        prepared = [(wanted, ready) for wanted in batch if (ready := self._prepare(wanted)) is not None]
+        prepared = [(wanted, ready) for wanted in batch if (ready := self._accepted(wanted)) is not None]
         try:
             return self._store(cursor, [ready for _, ready in prepared])
         except (DatabaseError, WorkflowDisabled) as error:
@@ -94,17 +124,15 @@ class Triggering:
                 raise
         return [execution for wanted, ready in prepared for execution in self._store_one(cursor, wanted, ready)]
 
-    def _prepare(self, wanted: Wanted) -> Prepared | None:
+    def _accepted(self, wanted: Wanted) -> Prepared | None:
         """None when the workflow refuses it: the log says why, and the others go on."""
-        try:
-            return prepare(wanted.trigger, wanted.event, wanted.idempotency_key)
-        except UnknownWorkflow as error:
-            if self._is_known_elsewhere(wanted):
-                self._left.add(wanted.published.id)
-            else:
-                record_failure(wanted.trigger, wanted.event, error)
-        except Exception as error:  # the constructors of users' types run in there
-            record_failure(wanted.trigger, wanted.event, error)
+        ready = self._ready[wanted.key]
+        if isinstance(ready, UnknownWorkflow) and self._is_known_elsewhere(wanted):
+            self._left.add(wanted.published.id)
+        elif isinstance(ready, Exception):
+            record_failure(wanted.trigger, wanted.event, ready)
+        else:
+            return ready
         return None
 
     def _is_known_elsewhere(self, wanted: Wanted) -> bool:

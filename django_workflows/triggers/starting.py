@@ -17,6 +17,7 @@ from django_workflows.client.starting import Starter
 from django_workflows.clock import DatabaseNow
 from django_workflows.engine.announcing import announce
 from django_workflows.engine.database import transact
+from django_workflows.engine.pulse import working
 from django_workflows.exceptions import (
     DefinitionError,
     InvalidInput,
@@ -80,9 +81,10 @@ def prepare(trigger: Trigger, event: Received, idempotency_key: str, options: St
     definition = definition_of(trigger.workflow)
     chosen = replace(options or StartOptions(), idempotency_key=idempotency_key, trigger=trigger.pk)
     static = trigger.config.get("input", {}) if isinstance(trigger.config, Mapping) else {}
-    plan = make_plan(definition, chosen)
-    arguments = as_arguments(definition, trigger.type, event, static)
-    request = make_request(plan, (), arguments, chosen.key, chosen.idempotency_key)
+    with working():  # the code of users runs in there: in a worker it may hang
+        plan = make_plan(definition, chosen)
+        arguments = as_arguments(definition, trigger.type, event, static)
+        request = make_request(plan, (), arguments, chosen.key, chosen.idempotency_key)
     return Prepared(trigger.pk, Starter(plan), request)
 
 

@@ -15,11 +15,11 @@ NEEDS_TRIGGERS = pytest.mark.skipif(connection.vendor == "cockroachdb", reason="
 
 
 @contextmanager
-def refused(id: UUID, sqlstate: str = "40001") -> Iterator[None]:
-    """No statement of this thread that names the row by its id comes through."""
+def refused(id: UUID, sqlstate: str = "40001", *, within: str = "") -> Iterator[None]:
+    """No statement of this thread that names the row by its id comes through; of those with a text, if one is given."""
 
     def around(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        if any(text in str(params) for text in (id.hex, str(id))):
+        if within in sql and any(text in str(params) for text in (id.hex, str(id))):
             raise OperationalError("restart transaction") from psycopg.errors.lookup(sqlstate)("restart transaction")
         return execute(sql, params, many, context)
 

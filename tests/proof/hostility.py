@@ -72,7 +72,7 @@ class LiveWorkflows(Workflows):
     def close(self) -> None:
         super().close()
         for crew in self._crews:
-            loop = crew._loop
+            loop = crew.loop
             if loop._started:
                 loop.loop.call_soon_threadsafe(loop.loop.stop)
                 loop._thread.join(PATIENCE)

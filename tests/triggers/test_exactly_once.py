@@ -14,7 +14,7 @@ from django.db import connection, connections
 
 from django_workflows import Context, services, workflow
 from django_workflows.client import send_event
-from django_workflows.engine import committing, dispatching
+from django_workflows.engine import committing, delivering, dispatching
 from django_workflows.engine.claiming import Peek
 from django_workflows.models import Event, Execution, Signal, Trigger
 from django_workflows.testing import Workflows
@@ -130,7 +130,7 @@ def locked(workflows: Workflows, monkeypatch: pytest.MonkeyPatch) -> Any:
         rows, now = real(cursor, dialect, ids)
         return {id: row for id, row in rows.items() if id not in taken}, now
 
-    monkeypatch.setattr(dispatching, "lock", lock)
+    monkeypatch.setattr(delivering, "lock", lock)
     return SimpleNamespace(execution=execution, free=taken.clear)
 
 
@@ -166,7 +166,7 @@ def test_events_for_a_locked_receiver_hold_up_nobody_else(locked: Any, monkeypat
 def test_an_event_that_many_wait_for_starts_its_triggers_in_the_first_round(
     workflows: Workflows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatching, "MOST_DELIVERIES", 2)
+    monkeypatch.setattr(delivering, "MOST_DELIVERIES", 2)
     listen(once_started, "once")
     waiting = once_waiting.start_many([{}] * 5)
     workflows.run_until_idle()
