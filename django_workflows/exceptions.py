@@ -16,6 +16,7 @@ WorkflowsError
 ├── UnknownWorkflow            nothing is registered under this name (LookupError)
 ├── WorkflowDisabled           an operator has switched this workflow off
 ├── ExecutionNotFound          no such execution (LookupError)
+├── EventNotFound              no such published event (LookupError)
 ├── UnknownToken               no link has this secret (LookupError)
 ├── TokenSpent                 a link was used, or its time is over
 ├── TransitionError            an operator's verb does not apply in this status
@@ -145,6 +146,10 @@ class WorkflowDisabled(WorkflowsError):
 
 class ExecutionNotFound(WorkflowsError, LookupError):
     """There is no execution with this id."""
+
+
+class EventNotFound(WorkflowsError, LookupError):
+    """No such published event."""
 
 
 class UnknownToken(WorkflowsError, LookupError):

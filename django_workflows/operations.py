@@ -16,13 +16,13 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from django_workflows import codec, conf, rights
-from django_workflows.engine import verbs
+from django_workflows.engine import announcing, takings, verbs, wakeups
 from django_workflows.engine.database import transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.verbs import Order, Outcome
-from django_workflows.exceptions import ExecutionNotFound, WorkflowsError
-from django_workflows.models import Event, Execution
+from django_workflows.exceptions import EventNotFound, ExecutionNotFound, WorkflowsError
+from django_workflows.models import Event, EventType, Execution
 from django_workflows.models.doors import Operations
 
 BATCH = 100
@@ -81,6 +81,34 @@ def retry(execution: Execution | UUID | str, reason: str = "", *, by: Any = None
     unfinished execution holds its key now.
     """
     _apply("retry", execution, reason, by)
+
+
+def redrive(event: Event | UUID | str, reason: str = "", *, by: Any = None) -> bool:
+    """Have an event dispatched again that was set aside because its dispatch killed workers, or failed for good.
+
+    Whether it was set aside; otherwise nothing is changed. What it has started or reached already stays, and is neither
+    started nor reached twice. Raises `EventNotFound`.
+    """
+    alias = conf.database()
+    rows = Event.objects.using(alias).filter(type=EventType.EVENT, execution=None)
+    uuid = _uuid_of(event)
+    found = None if uuid is None else rows.filter(pk=uuid).first()
+    if found is None:
+        raise EventNotFound(f"There is no event {event!r:.100}; an id is a UUID.")
+    order = _order("redrive", reason, by)
+    data = {"by": order.by, "reason": order.reason, "event": {"id": str(found.pk), "name": found.name}}
+    changed = transact(alias, lambda cursor: takings.redrive(cursor, found, data))
+    if changed:
+        announcing.announce(alias, [wakeups.ANY_QUEUE], event=found.pk)
+    return changed
+
+
+def _uuid_of(event: Any) -> UUID | None:
+    id = getattr(event, "id", event)
+    try:
+        return id if isinstance(id, UUID) else UUID(str(id))
+    except ValueError:
+        return None
 
 
 class _Door:

@@ -51,6 +51,7 @@ ROUTES: tuple[tuple[str, str, type[ApiView]], ...] = (
     ("result", "executions/<any:id>/result", waiting.Result),
     ("execution", "executions/<any:id>", executions.Execution),
     ("events", "events", events.Events),
+    ("redrive", "events/<any:id>/redrive", events.Redrive),
     ("triggers", "triggers", triggers.Triggers),
     ("fire", "triggers/<any:id>/fire", triggers.Fire),
     ("trigger", "triggers/<any:id>", triggers.Trigger),

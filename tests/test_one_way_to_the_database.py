@@ -31,6 +31,7 @@ REASONS = {
     "engine/listening.py": "LISTEN, on PostgreSQL alone",
     "engine/retrying.py": "a savepoint in a transaction of `transact`",
     "engine/publishing.py": "called by `repeated`",
+    "engine/takings.py": "called by `transact`",
     "engine/transactions.py": "asks whether a connection answers",
     "engine/verbs.py": "a savepoint in a transaction of `transact`",
     "engine/wakeups.py": "NOTIFY, on PostgreSQL alone",

@@ -10,8 +10,10 @@ from django.http import HttpRequest
 from django.utils import formats, timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from django_workflows import operations
 from django_workflows.admin.base import EngineAdmin, PayloadAdmin
 from django_workflows.admin.rendering import badge, link_to
 from django_workflows.clock import DatabaseNow
@@ -19,6 +21,9 @@ from django_workflows.inspection.attempts import Attempt, attempts_of
 from django_workflows.inspection.surroundings import gone_after
 from django_workflows.inspection.titles import error_type
 from django_workflows.models import Event, Execution, Signal, StepResult, Worker, WorkflowVersion
+from django_workflows.rights import SEND_EVENT, may
+
+MOST_REDRIVEN = 1_000  # in one action
 
 
 @admin.display(description=_("execution"))
@@ -75,8 +80,9 @@ class StepResultAdmin(PayloadAdmin):
 
 @admin.register(Event)
 class EventAdmin(PayloadAdmin):
-    list_display = ("name", "type", execution_link, "source", "created_at", "dispatched_at")
-    list_filter = ("type",)
+    list_display = ("name", "type", execution_link, "source", "created_at", "dispatched_at", "set_aside_at")
+    list_filter = ("type", ("set_aside_at", admin.EmptyFieldListFilter))
+    actions = ("redrive",)
     list_select_related = False
     search_fields = ("name__startswith", "=event_id")
     ordering = ("-created_at",)
@@ -90,8 +96,22 @@ class EventAdmin(PayloadAdmin):
         "deliver_at",
         "created_at",
         "dispatched_at",
+        "set_aside_at",
     )
-    payloads = ("data", "headers")
+    payloads = ("data", "headers", "reason")
+
+    def has_redrive_permission(self, request: HttpRequest) -> bool:
+        return may(request.user, SEND_EVENT)
+
+    @admin.action(description=_("Dispatch selected events again, that were set aside"), permissions=["redrive"])
+    def redrive(self, request: HttpRequest, events: QuerySet[Event]) -> None:
+        changed = 0
+        for event in events.filter(set_aside_at__isnull=False)[:MOST_REDRIVEN]:
+            if operations.redrive(event, by=request.user):
+                self.log_change(request, event, gettext("Dispatched again"))
+                changed += 1
+        text = ngettext("%(count)s event is dispatched again.", "%(count)s events are dispatched again.", changed)
+        self.message_user(request, text % {"count": changed})
 
 
 @admin.register(Signal)

@@ -115,7 +115,7 @@ def _of_ours(error: ours.WorkflowsError) -> Problem | None:
             return Problem(status=413, type="too-large", detail=detail)
         case ours.PayloadError() | InvalidPosition() | InvalidCursor():
             return Problem(status=400, type="invalid", detail=detail, errors=[FieldError(field="", message=detail)])
-        case ours.UnknownWorkflow() | ours.ExecutionNotFound() | ours.UnknownToken():
+        case ours.UnknownWorkflow() | ours.ExecutionNotFound() | ours.EventNotFound() | ours.UnknownToken():
             return Problem(status=404, type="not-found", detail=detail)
         case ours.TokenSpent():
             return Problem(status=410, type="gone", detail=detail)

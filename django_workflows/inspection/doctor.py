@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django_workflows import codec
 from django_workflows.inspection import outside, staffing, symptoms
 from django_workflows.inspection.phrases import span, stamp
 from django_workflows.inspection.symptoms import Patient
@@ -201,8 +202,20 @@ def _undispatched(patient: Patient) -> Iterator[Finding]:
         late = span(patient.now - oldest.deliver_at)
         yield Finding(
             check="undispatched-events",
-            problem=f"no worker has handed on the event {oldest.name!r} ({oldest.id}), which was due {late} ago.",
+            problem=f"no worker has handed on the event {oldest.name!r} ({oldest.id}), which was due {late} ago"
+            f"{': ' + codec.redact_text(oldest.reason)[:300] if oldest.reason else ''}.",
             remedy="Start a worker (manage.py runworkflows), or look into the log of those that run.",
+            count=rows[:MOST].count(),
+        )
+
+
+def _set_aside(patient: Patient) -> Iterator[Finding]:
+    rows = symptoms.set_aside(patient).order_by("set_aside_at")
+    if (first := rows.first()) is not None:
+        yield Finding(
+            check="set-aside-events",
+            problem=f"the event {first.name!r} ({first.id}) is set aside: {codec.redact_text(first.reason)[:300]}",
+            remedy=f"Mend what it starts, then: manage.py workflows redrive {first.id}.",
             count=rows[:MOST].count(),
         )
 
@@ -244,6 +257,7 @@ def _broken(check: str, execution_id: Any, problem: str) -> Finding:
 _OTHERS = (
     ("unserved", _unserved),
     ("undispatched-events", _undispatched),
+    ("set-aside-events", _set_aside),
     ("late-schedules", _late_schedules),
     ("unknown-workflow", _idle("unknown-workflow", outside.unknown)),
     ("failing-trigger", _idle("failing-trigger", outside.failing)),

@@ -191,6 +191,11 @@ def undispatched_events(patient: Patient) -> QuerySet[Event]:
     return published.filter(dispatched_at__isnull=True, deliver_at__lt=patient.now - LATE)
 
 
+def set_aside(patient: Patient) -> QuerySet[Event]:
+    """Published, and dispatched by nobody any more: that killed workers, or failed for good."""
+    return Event.objects.using(conf.database()).filter(set_aside_at__isnull=False)
+
+
 def late_schedules(patient: Patient) -> QuerySet[Trigger]:
     """Due, and looked at by nobody."""
     active = Trigger.objects.using(conf.database()).filter(type=TriggerType.SCHEDULE, enabled=True, retired_at=None)

@@ -21,7 +21,7 @@ from django_workflows import definitions
 from django_workflows.admin.verbs import VERBS
 from django_workflows.models import Execution, Status
 from tests.api import matrix
-from tests.factories import make_event, make_execution, make_signal, make_step, make_trigger, make_worker
+from tests.factories import make_event, make_execution, make_signal, make_step, make_trigger, make_worker, now
 
 SITE = admin.site
 NEVER = ("nobody",)  # no permission is enough: such rows are not written by hand
@@ -72,6 +72,7 @@ PAGES: dict[tuple[str, str], Page] = {
     ("execution", "action/cancel_selected"): Page(needs=("view_execution", "control_execution"), of="waiting", data={}),
     ("execution", "action/retry_selected"): Page(needs=("view_execution", "control_execution"), of="failed", data={}),
     ("execution", "action/delete_selected"): Page(needs=("view_execution", "delete_execution"), of="done", data=POST),
+    ("event", "action/redrive"): Page(needs=("view_event", "send_event"), of="aside", data={}),
     ("trigger", "changelist"): Page(needs=("view_trigger",)),
     ("trigger", "history"): Page(needs=("view_trigger",), of="trigger"),
     ("trigger", "change"): Page(needs=("change_trigger", "start_execution"), of="trigger", data=TRIGGER),
@@ -100,6 +101,7 @@ def things(db: None) -> dict[str, str]:
     rows = {
         "stepresult": make_step(execution, "charge"),
         "event": make_event("shown"),
+        "aside": make_event("set.aside", set_aside_at=now(), reason="it hung"),
         "signal": make_signal(execution, "go"),
         "worker": make_worker(),
         "off": make_trigger("acme.off", workflow="acme_greet", config={}, enabled=False),

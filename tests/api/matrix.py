@@ -10,7 +10,7 @@ from typing import Any
 from django_workflows import Context, definitions, workflow
 from django_workflows.authoring.registry import registry
 from django_workflows.models import Event, Execution, Signal, Status, Trigger, Workflow, WorkflowVersion
-from tests.factories import make_event, make_execution, make_trigger, make_workflow
+from tests.factories import make_event, make_execution, make_trigger, make_workflow, now
 
 TENANT, STRANGER = "acme", "other"
 SECRET = "4711"  # stands in whatever the tenant has
@@ -26,7 +26,7 @@ def build() -> dict[str, str]:
 
     make_workflow("acme_greet", description=SECRET)
     definitions.save(DATA | {"description": SECRET})
-    make_event("acme.paid", SECRET)
+    event = make_event("acme.paid", SECRET, set_aside_at=now(), reason=SECRET)
     trigger = make_trigger(pattern=f"acme.{SECRET}", workflow="acme_greet", config={})
     make = partial(make_execution, workflow="acme_greet", queue=TENANT, input={"name": SECRET}, tags={"n": SECRET})
     return {
@@ -35,6 +35,7 @@ def build() -> dict[str, str]:
         "paused": str(make(Status.PAUSED).pk),
         "done": str(make(Status.COMPLETED, output=SECRET).pk),
         "trigger": str(trigger.pk),
+        "event": str(event.pk),
         "code": "acme_greet",
         "data": "acme_data",
     }
@@ -91,6 +92,7 @@ REST: Mapping[str, Operation] = {
     "signalExecution": Operation(needs=CONTROL, of="waiting", body={"name": "go"}, answers=201),
     "followEvents": Operation(needs=("view_event", *VIEW), hidden=200),
     "sendEvent": Operation(needs=("send_event",), body={"name": "acme.new"}, answers=201, hidden=403),
+    "redriveEvent": Operation(needs=("send_event",), of="event", body={}),
     "listTriggers": Operation(needs=("view_trigger",), hidden=200),
     "registerTrigger": Operation(needs=("add_trigger", *START), body=HOOK, answers=201, hidden=400),
     "getTrigger": Operation(needs=("view_trigger",), of="trigger"),

@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.contrib.auth.models import Group
@@ -47,8 +48,14 @@ def sample_hold_the_gil(label: str, seconds: int) -> str:
 @step
 async def sample_block_the_loop(label: str, seconds: float) -> str:
     here().enter(label)
-    time.sleep(seconds)  # it is the fault
+    if not here().is_open(ANTIDOTE):
+        time.sleep(seconds)  # it is the fault
     return label
+
+
+@workflow
+async def sample_blocked_loop(ctx: AsyncContext, label: str, seconds: float) -> str:
+    return await ctx.do(sample_block_the_loop, label, seconds)
 
 
 # ends of the process
@@ -257,3 +264,27 @@ def sample_take_poison(label: str, kind: str) -> str:
 @workflow
 def sample_poisoned(ctx: Context, label: str, kind: str) -> str:
     return ctx.do(sample_take_poison, label, kind)
+
+
+# input that is poison to whoever reads it
+
+
+@dataclass(frozen=True)
+class Fuse:
+    """What a worker burns with that binds it to an argument, unless the antidote is there."""
+
+    kind: str
+
+    def __post_init__(self) -> None:
+        if here().is_open(ANTIDOTE):
+            return
+        if self.kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self.kind == "hang":
+            time.sleep(3600)  # it is the fault
+        raise RecursionError("a type that refers to itself")
+
+
+@workflow
+def sample_fused(ctx: Context, fuse: Fuse) -> str:
+    return fuse.kind

@@ -9,9 +9,9 @@ from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from django_workflows import conf
+from django_workflows import conf, operations
 from django_workflows.api import fields, paging
-from django_workflows.api.access import SEND_EVENT, VIEW, Access
+from django_workflows.api.access import SEND_EVENT, VIEW, Access, uuid_of
 from django_workflows.api.requests import Strict, checked
 from django_workflows.api.shapes.events import event_document, feed_document
 from django_workflows.authoring.names import check_callers_key, numbered_key
@@ -47,6 +47,12 @@ class FeedQuery(paging.Limited):
     type = fields.Choice(choices=FEED_TYPES, required=False)
     name = fields.Name(required=False)
     workflow = fields.Name(required=False)
+
+
+class RedriveBody(Strict):
+    """Why, for the log of events."""
+
+    reason = fields.Text(required=False, default="", allow_blank=True, max_length=2_000)
 
 
 def publish(access: Access, body: Any, key: str | None) -> tuple[dict[str, Any], bool]:
@@ -94,6 +100,18 @@ def _send(access: Access, said: Mapping[str, Any], place: str = "") -> tuple[Eve
         raise InvalidInput({f"{place}{name}": messages for name, messages in error.errors.items()}) from None
     except PayloadError as error:
         raise type(error)(f"{place}data: {error}") from None
+
+
+def redrive(access: Access, id: object, body: Any) -> dict[str, Any]:
+    """Have an event dispatched again that was set aside; of any other nothing is changed."""
+    reason = checked(RedriveBody, body)["reason"]
+    uuid = uuid_of(id)
+    rows = Event.objects.filter(type=EventType.EVENT, execution=None)
+    rows = rows.none() if uuid is None else rows.filter(pk=uuid)
+    missing = _("There is no event %(id).100r.") % {"id": str(id)}
+    event = access.row(rows, SEND_EVENT, missing)
+    redriven = operations.redrive(event, reason, by=access.user)
+    return {**event_document(event), "redriven": redriven}
 
 
 def follow(access: Access, query: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,12 @@ class EventsDocument(Shape):
     events = EventDocument(many=True)
 
 
+class RedrivenDocument(EventDocument):
+    """An event that was to be dispatched again."""
+
+    redriven = serializers.BooleanField(help_text="Whether it was set aside; of any other nothing was changed.")
+
+
 class SignalDocument(Shape):
     """A message that was sent to one execution."""
 

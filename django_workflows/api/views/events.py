@@ -57,3 +57,20 @@ class Events(ApiView):
             return Response({"events": acts.publish_many(self.access, request.data, key)}, status=201)
         document, is_new = acts.publish(self.access, request.data, key)
         return Response(document, status=201 if is_new else 200)
+
+
+class Redrive(ApiView):
+    """An event that was set aside."""
+
+    @describe(
+        "redriveEvent",
+        "Have an event dispatched again that was set aside because its dispatch failed",
+        tag=TAG,
+        answers={200: shapes.RedrivenDocument},
+        body=acts.RedriveBody,
+        examples={"Mended": {"reason": "The definition is mended."}},
+        answer={**shapes.EXAMPLE, "redriven": True},
+        problems=(400, 401, 403, 404, 413, 415),
+    )
+    def post(self, request: Request, id: str) -> Response:
+        return Response(acts.redrive(self.access, id, request.data))

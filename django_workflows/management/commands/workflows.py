@@ -16,6 +16,7 @@ from django_workflows.management import (
     listing,
     messages,
     overview,
+    redriving,
     showing,
     starting,
     steering,
@@ -52,6 +53,9 @@ SUBCOMMANDS = {
     "resume": _verb("resume", "Let paused executions go on."),
     "cancel": _verb("cancel", "End executions and their children."),
     "retry": _verb("retry", "Let failed executions go on from the step that failed."),
+    "redrive": Subcommand(
+        "Let events be dispatched again that were set aside.", redriving.add_arguments, redriving.handle
+    ),
     "define": Subcommand("Save workflows described as JSON.", defining.add_arguments, defining.handle),
     "enable": Subcommand("Let workflows be started.", switching.add_arguments, partial(switching.switch, True)),
     "disable": Subcommand(
