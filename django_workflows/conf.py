@@ -69,6 +69,12 @@ DEFAULTS: dict[str, Setting] = {
     ),
     "MAX_PAYLOAD_DEPTH": Setting(64, (int,), 1, "Deepest nesting of such a value."),
     "MAX_STEPS": Setting(10_000, (int,), 1, "Most journal rows of one execution and generation."),
+    "MAX_DEPTH": Setting(
+        100,
+        (int,),
+        1,
+        "Most levels of children below an execution; ends a workflow that starts itself as a child.",
+    ),
     "MISMATCH_RELEASES": Setting(
         3,
         (int,),
@@ -231,6 +237,11 @@ def max_payload_depth() -> int:
 def max_steps() -> int:
     """Most journal rows of one execution and generation."""
     return int(get("MAX_STEPS"))
+
+
+def max_depth() -> int:
+    """Most levels of children below an execution."""
+    return int(get("MAX_DEPTH"))
 
 
 def event_window() -> float:

@@ -14,6 +14,7 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.plans import Plan, make_request
 from django_workflows.authoring.registry import registry
 from django_workflows.engine.branching import close
+from django_workflows.engine.depth import check_depth
 from django_workflows.engine.effects import Barrier, ChildWait, Deliver, Query
 from django_workflows.engine.ids import new_id
 from django_workflows.engine.inheriting import deadline_of, plan_of, start_of
@@ -33,6 +34,7 @@ SHORTEST_POLL, LONGEST_POLL = timedelta(seconds=2), timedelta(minutes=5)
 def start_child(turn: Turn, scope: str, key: str, command: commands.StartChild, entry: Entry | None) -> Procedure:
     """Start a child once, and wait for it when asked to; otherwise its journal entry."""
     if entry is None:
+        yield from check_depth(turn)
         entry = yield from _start(turn, key, command)
     if not command.wait:
         return entry
@@ -163,6 +165,7 @@ def map_children(turn: Turn, scope: str, key: str, command: commands.MapChildren
             place = f"{key}.{len(entries)}"
             known = turn.journal.visit(place, "child", command.name)
             if known is None:
+                yield from check_depth(turn)
                 plan = plan or plan_of(turn, command.definition)
                 known = new_child(turn, place, command.name, plan, (item,), {})
             entries.append(known)

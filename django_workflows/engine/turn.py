@@ -65,6 +65,7 @@ class Turn(Outbox):
         self.started: dict[str, WorkflowDefinition[..., Any]] = {}  # children by key
         self.secrets: set[str] = set()  # addresses that the workflow holds, which the journal must not show
         self.steps = 0  # that came to an outcome in this turn
+        self.may_have_children = False  # that they would stand too deep has been ruled out
         self._suspects: set[str] = set()
         self._unrecorded: set[str] = set()  # keys of steps under way that have no row yet
         self._limit = conf.max_steps()

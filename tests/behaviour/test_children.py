@@ -237,3 +237,41 @@ def test_a_replay_starts_no_second_child(workflows: Workflows, counter: Counter)
     execution = parent.start()
     assert workflows.result(execution) == [0, 2, 4]
     assert of(execution).children.count() == 3
+
+
+def test_a_child_that_starts_itself_comes_to_an_end(workflows: Workflows, colour: Colour, settings: Any) -> None:
+    settings.WORKFLOWS = {"MAX_DEPTH": 3}
+
+    @colour()
+    async def nesting(ctx: AsyncContext, level: int) -> Any:
+        return await ctx.run(nesting, level + 1)
+
+    execution = nesting.start(0)
+
+    with pytest.raises(ExecutionFailed, match="MAX_DEPTH"):
+        workflows.result(execution)
+    assert Execution.objects.filter(workflow=nesting.name).count() == 4
+
+
+def test_so_do_children_of_many_items(workflows: Workflows, colour: Colour, settings: Any) -> None:
+    settings.WORKFLOWS = {"MAX_DEPTH": 2}
+
+    @colour()
+    async def spreading(ctx: AsyncContext, level: int) -> Any:
+        return await ctx.map(spreading, [level + 1, level + 1])
+
+    execution = spreading.start(0)
+
+    with pytest.raises(ExecutionFailed, match="MAX_DEPTH"):
+        workflows.result(execution)
+    assert Execution.objects.filter(workflow=spreading.name).count() == 7
+
+
+def test_children_as_deep_as_allowed_come_back(workflows: Workflows, colour: Colour, settings: Any) -> None:
+    settings.WORKFLOWS = {"MAX_DEPTH": 3}
+
+    @colour()
+    async def counting(ctx: AsyncContext, level: int) -> int:
+        return 1 + (await ctx.run(counting, level + 1)) if level < 3 else 0
+
+    assert workflows.result(counting.start(0)) == 3
