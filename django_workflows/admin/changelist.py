@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_workflows import codec
-from django_workflows.admin.base import may_see_payloads
+from django_workflows.admin.base import DeclaredList, may_see_payloads
 from django_workflows.admin.rendering import error_line, took
 from django_workflows.inspection import id_range, queues
 from django_workflows.inspection.surroundings import look_around, open_steps
@@ -26,14 +26,11 @@ from django_workflows.models import Execution, Status, Workflow
 MOST_CHOICES = 200
 
 
-class ExecutionList(ChangeList):
+class ExecutionList(DeclaredList):
     """Knows for each row on the page why it waits, what went wrong and how long it has taken."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Execution]:
-        rows = (
-            super().get_queryset(request, exclude_parameters) if exclude_parameters else super().get_queryset(request)
-        )
-        return rows.defer("input", "output", "state")
+        return super().get_queryset(request, exclude_parameters).defer("input", "output", "state")
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -85,10 +85,10 @@ class ExecutionAdmin(EngineAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ExecutionList]:
         return ExecutionList
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
+    def search(
+        self, request: HttpRequest, queryset: QuerySet[Execution], term: str
     ) -> tuple[QuerySet[Execution], bool]:
-        return search(queryset, search_term), False
+        return search(queryset, term), False
 
     @admin.display(description=gettext_lazy("status"))
     def status_badge(self, row: Execution) -> str:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from django_workflows import conf
-from django_workflows.admin.base import EngineAdmin, maker_of, payload_field
+from django_workflows.admin.base import EngineAdmin, audit, maker_of, payload_field
 from django_workflows.admin.rendering import badge, link_to
 from django_workflows.admin.verbs import DataField
 from django_workflows.exceptions import InvalidInput, WorkflowsError
@@ -225,8 +225,7 @@ class TriggerAdmin(EngineAdmin):
         note = request.POST.get("note", "").strip()
 
         def act(_request: HttpRequest, trigger: Trigger) -> str | None:
-            text = f"{_('Disabled')}: {note}" if note else _("Disabled")
-            return text if registering.disable(trigger, note) else None
+            return audit(_("Disabled"), note) if registering.disable(trigger, note) else None
 
         self._apply(request, queryset, act)
 

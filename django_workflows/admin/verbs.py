@@ -5,6 +5,7 @@ What a verb does, and to whom it applies, is decided by `operations`; here it is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from django_workflows import operations
+from django_workflows.admin.base import audit, is_storable
 from django_workflows.exceptions import WorkflowsError
 from django_workflows.models import Execution
 
@@ -74,7 +76,20 @@ class ReasonForm(ActionForm):
 
 
 class DataField(forms.JSONField):
-    """JSON, or nothing at all."""
+    """JSON, or nothing at all. What is refused is shown as it was typed."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            data = super().to_python(value)
+            is_fine = is_storable(json.dumps(data, ensure_ascii=False))
+        except (ValueError, RecursionError):  # a number of 5,000 digits, a thousand brackets
+            is_fine = False
+        if not is_fine:
+            raise forms.ValidationError(_("This JSON cannot be stored: it is too deep, or has impossible characters."))
+        return data
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return initial if self.disabled else data and forms.fields.InvalidJSONInput(data)
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value is None else super().prepare_value(value)
@@ -102,13 +117,9 @@ def apply(
     changed = set(result.changed)
     for execution in executions:
         if execution.pk in changed:
-            model_admin.log_change(request, execution, _audit(verb, reason))
+            model_admin.log_change(request, execution, audit(verb.label, reason))
     errors = [f"{names[id]}: {error}" for id, error in result.errors.items()]
     report(model_admin, request, verb, len(changed), errors)
-
-
-def _audit(verb: Verb, reason: str) -> str:
-    return f"{verb.label}: {reason}" if reason else str(verb.label)
 
 
 def report(model_admin: ModelAdmin[Any], request: HttpRequest, verb: Verb, worked: int, errors: list[str]) -> None:
