@@ -10,6 +10,8 @@
 | `faults` | why a value cannot be stored |
 | `places` | where in the code an exception came from |
 | `redaction` | values and texts without passwords, for those who read them |
+| `concealing` | where secrets stand in a text |
+| `printing` | texts without what a terminal would obey |
 | `native` | msgspec, configured |
 """
 
@@ -19,6 +21,7 @@ from django_workflows.codec.hints import hint_of
 from django_workflows.codec.matching import canonical, match_hash
 from django_workflows.codec.payloads import MAX_BYTES, MAX_DEPTH, decode, encode, round_trip
 from django_workflows.codec.places import place_of
+from django_workflows.codec.printing import printable, printable_json
 from django_workflows.codec.redaction import redact, redact_text
 
 __all__ = [
@@ -34,6 +37,8 @@ __all__ = [
     "hint_of",
     "match_hash",
     "place_of",
+    "printable",
+    "printable_json",
     "redact",
     "redact_text",
     "round_trip",

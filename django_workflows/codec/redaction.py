@@ -1,8 +1,7 @@
 """Keeping passwords and the like from who reads: values as pages, API, terminal and log show them.
 
 The setting `REDACT` names keys. What stands under one is shown as `HIDDEN`; the engine itself reads what was stored.
-Texts are searched too, as errors quote what they are about: for `"password": "…"` in JSON and in what Python prints,
-however deep it is quoted, for `password=…`, and for `Authorization: Bearer …`. One pass over the value, no recursion.
+Texts are searched too, as errors quote what they are about: `concealing` knows how. No recursion.
 """
 
 from __future__ import annotations
@@ -10,51 +9,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 from typing import Any
 
 from django_workflows import conf
 from django_workflows.codec.arguments import signature_of
+from django_workflows.codec.concealing import HIDDEN, Names, conceal, simple
 from django_workflows.codec.hints import remembered
+from django_workflows.codec.printing import CONTINUED, printable
 
-HIDDEN = "[redacted]"
-
-# A key and what parts it from its value. In prose a colon follows many a word, so it counts after a quoted key only, or
-# before what a header would hold.
-_KEY = re.compile(
-    r"""(?<!\\)(?P<slashes>\\*+)(?P<quote>["'])(?P<quoted>[^"'\\\n:=]{1,100}+)(?P=slashes)(?P=quote)\s*+:\s*+"""
-    r"""|(?<![\w.-])(?P<plain>[\w.-]{1,100}+)(?:=|:\s*+(?=(?:basic|bearer|digest|token)\s))""",
-    re.IGNORECASE,
-)
-_OPENING = re.compile(r"""b?(?P<slashes>\\*+)(?P<quote>["'])|(?P<bracket>[\[{(])""")
-_NOTHING = re.compile(r"(?:null|None)\b")
-_WORD = re.compile(r"""(?:(?:basic|bearer|digest|token)\s++)?[^\s,;&"'\\)\]}]++""", re.IGNORECASE)
-_STRUCTURE = re.compile(r"""(?<!\\)(?P<slashes>\\*+)(?P<quote>["'])|(?P<open>[\[{(])|[\]})]""")
-_QUOTES = {quote: re.compile(rf"(?<!\\)(\\*+){quote}") for quote in "\"'"}
 _PLAIN = re.compile(r"[^*?\[\]]+(?![^\[]*\])")  # what a glob has outside of its brackets
-_SEPARATORS = str.maketrans("", "", "_- ")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """Which keys are secret. Case, hyphens and underscores do not count: `apiKey` and `API-KEY` are `api_key`."""
-
-    words: frozenset[str]
-    globs: re.Pattern[str] | None
-    marks: tuple[str, ...]  # of which a text that has a secret key has one
-
-    def __contains__(self, key: object) -> bool:
-        if not isinstance(key, str):
-            return False
-        word = _simple(key)
-        return word in self.words or (self.globs is not None and self.globs.match(word) is not None)
-
-    def may_occur_in(self, text: str) -> bool:
-        """A quick look, as most texts have nothing to hide."""
-        simple = _simple(text)
-        return any(mark in simple for mark in self.marks)
+_NAMING, _NAMED = ("name", "key", "header"), ("value", "Value")
 
 
 def redact(value: Any) -> Any:
@@ -68,21 +34,39 @@ def redact(value: Any) -> Any:
         holder, place = open_places.pop()
         found = holder[place]
         if isinstance(found, str):
-            holder[place] = _in_text(found, names)
+            holder[place] = conceal(found, names)
         elif isinstance(found, Mapping):
-            copy = {key: HIDDEN if key in names and inner is not None else inner for key, inner in found.items()}
-            holder[place] = copy
+            copy = holder[place] = _without_secrets(found, names)
             open_places.extend((copy, key) for key in copy)
         elif isinstance(found, list | tuple):
-            holder[place] = list(found)
-            open_places.extend((holder[place], index) for index in range(len(found)))
+            items = holder[place] = _without_named(found, names)
+            open_places.extend((items, index) for index in range(len(items)))
     return top[0]
+
+
+def _without_secrets(found: Mapping[Any, Any], names: Names) -> dict[Any, Any]:
+    """What stands under a secret key, also in the form `{"name": "DB_PASSWORD", "value": "…"}`."""
+    copy = {key: HIDDEN if key in names and inner is not None else inner for key, inner in found.items()}
+    if any(copy.get(key) in names for key in _NAMING if isinstance(copy.get(key), str)):
+        copy |= {key: HIDDEN for key in _NAMED if copy.get(key) is not None}
+    return copy
+
+
+def _without_named(found: Sequence[Any], names: Names) -> list[Any]:
+    """The value of a pair like `["Authorization", "…"]`, and what follows an option like `"--password"`."""
+    items = list(found)
+    for place, item in enumerate(found[:-1]):
+        follows = items[place + 1]
+        is_key = isinstance(item, str) and (len(items) == 2 or item.startswith("-")) and item in names
+        if is_key and follows is not None:
+            items[place + 1] = HIDDEN
+    return items
 
 
 def redact_text(text: str) -> str:
     """A text as others may see it: a message, a traceback, JSON, or the beginning of some."""
     names = _names()
-    return text if names is None else _in_text(text, names)
+    return text if names is None else conceal(text, names)
 
 
 def redact_positional(fn: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
@@ -110,17 +94,18 @@ def is_secret(key: str) -> bool:
 
 
 class RedactingFilter(logging.Filter):
-    """Goes over each record of a logger: the message, and the traceback as text."""
+    """Goes over each record of a logger, the message and the traceback: without secrets, and one entry each."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             message = record.getMessage()
         except Exception:  # the handler will tell that the arguments do not fit
             return True
-        if _names() is not None:
-            record.msg, record.args = redact_text(message), ()
-            if record.exc_info and not record.exc_text:
-                record.exc_text = redact_text(_formatter.formatException(record.exc_info))
+        record.msg, record.args = printable(redact_text(message)), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = _formatter.formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = printable(redact_text(record.exc_text), CONTINUED)
         return True
 
 
@@ -134,7 +119,7 @@ def _names() -> Names | None:
 
 @lru_cache(maxsize=8)
 def _compiled(patterns: tuple[str, ...]) -> Names:
-    words = {_simple(pattern) for pattern in patterns}
+    words = {simple(pattern) for pattern in patterns}
     globs = sorted(word for word in words if set("*?[") & set(word))
     expression = "|".join(f"(?:{translate(glob)})" for glob in globs)
     marks = {max(_PLAIN.findall(word), key=len, default="") for word in words}
@@ -143,58 +128,3 @@ def _compiled(patterns: tuple[str, ...]) -> Names:
         globs=re.compile(expression) if globs else None,
         marks=tuple(sorted(marks)),
     )
-
-
-def _simple(key: str) -> str:
-    return key.translate(_SEPARATORS).lower()
-
-
-def _in_text(text: str, names: Names) -> str:
-    if not names.may_occur_in(text):
-        return text
-    kept: list[str] = []
-    at = 0
-    for found in _KEY.finditer(text):
-        start = found.end()
-        if found.start() >= at and (found["quoted"] or found["plain"]) in names:
-            end = _end_of_value(text, start)
-            if end > start:
-                mark = f"{found['slashes']}{found['quote']}" if found["quoted"] else ""
-                kept += (text[at:start], mark, HIDDEN, mark)
-                at = end
-    if not kept:
-        return text
-    return "".join((*kept, text[at:]))
-
-
-def _end_of_value(text: str, start: int) -> int:
-    """Where the value ends that begins at `start`; there itself when there is none worth hiding."""
-    if _NOTHING.match(text, start):
-        return start
-    if opening := _OPENING.match(text, start):
-        if opening["bracket"]:
-            return _end_of_bracket(text, opening.end())
-        return _end_of_quoted(text, opening.end(), opening["quote"], len(opening["slashes"]))
-    word = _WORD.match(text, start)
-    return word.end() if word else start
-
-
-def _end_of_quoted(text: str, start: int, quote: str, slashes: int) -> int:
-    """Behind the quote that closes; the end of a text that was cut. JSON within JSON has its quotes behind slashes."""
-    for found in _QUOTES[quote].finditer(text, start):
-        run = len(found[1])
-        if run <= slashes if slashes else run % 2 == 0:
-            return found.end()
-    return len(text)
-
-
-def _end_of_bracket(text: str, start: int) -> int:
-    """Behind the bracket that closes, whatever its kind; brackets within quotes do not count."""
-    depth, at = 1, start
-    while depth and (found := _STRUCTURE.search(text, at)):
-        at = found.end()
-        if found["quote"]:
-            at = _end_of_quoted(text, at, found["quote"], len(found["slashes"]))
-        else:
-            depth += 1 if found["open"] else -1
-    return at if depth == 0 else len(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from shlex import quote
 from typing import Any
 from uuid import UUID
 
@@ -97,7 +98,8 @@ def _wake(execution: Execution) -> str:
 
 
 def _start_worker(execution: Execution) -> str:
-    return f"Start a worker (manage.py runworkflows --queue {execution.queue}), or look into the log of those that run."
+    command = f"manage.py runworkflows --queue {quote(execution.queue)}"
+    return f"Start a worker ({command}), or look into the log of those that run."
 
 
 def _report(execution: Execution) -> str:
@@ -181,7 +183,7 @@ def _unserved(patient: Patient) -> Iterator[Finding]:
         number = f"{demand.count} execution{'s' if demand.count > 1 else ''} of {demand.workflow}"
         if not staff.serves_queue(demand.queue):
             problem = f"no live worker serves the queue {demand.queue!r}, where {number} can go on."
-            remedy = f"Start one: manage.py runworkflows --queue {demand.queue}."
+            remedy = f"Start one: manage.py runworkflows --queue {quote(demand.queue)}."
         else:
             problem = f"no live worker of the queue {demand.queue!r} knows {number} in version {demand.version}."
             remedy = (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
 from django.core.management.color import Style
 
+from django_workflows import codec
+from django_workflows.codec.printing import CONTINUED
+from django_workflows.exceptions import WorkflowsError
 from django_workflows.management.moments import in_words
 from django_workflows.management.plain import to_json
 from django_workflows.management.tables import clean, cut, table, terminal_width
@@ -17,6 +21,17 @@ from django_workflows.management.tables import clean, cut, table, terminal_width
 MOST_COLUMNS = 2_000  # of one value; --json gives the whole
 
 _STYLES = {"failed": "ERROR", "completed": "SUCCESS", "paused": "WARNING", "rolling_back": "WARNING"}
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Errors of a command in words that a terminal may be shown: they quote what was typed and what is stored."""
+    try:
+        yield
+    except CommandError as error:
+        raise CommandError(codec.printable(error, CONTINUED), returncode=error.returncode) from error.__cause__
+    except WorkflowsError as error:
+        raise CommandError(codec.printable(error, CONTINUED)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +51,12 @@ class Output:
     def moment(self, moment: datetime | None) -> str:
         return in_words(moment, full=self.full)
 
-    def line(self, text: str = "") -> None:
-        self.stream.write(text)
+    def line(self, text: str = "", *, status: str = "") -> None:
+        """A line, which begins with a status in the colour of its kind."""
+        self.stream.write(self._status(status) + codec.printable(text))
 
     def heading(self, text: str) -> None:
-        self.stream.write(self.style.MIGRATE_HEADING(text))
+        self.stream.write(self.style.MIGRATE_HEADING(codec.printable(text)))
 
     def json(self, value: Any) -> None:
         self.stream.write(to_json(value))
@@ -57,6 +73,5 @@ class Output:
         for name, value in known:
             self.stream.write(f"{name:<{width}}  {cut(clean(value), MOST_COLUMNS) if self.width else clean(value)}")
 
-    def status(self, status: str) -> str:
-        """A status in the colour of its kind."""
+    def _status(self, status: str) -> str:
         return str(getattr(self.style, _STYLES.get(status, "NOTICE"))(status))

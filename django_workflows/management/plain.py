@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -79,7 +78,7 @@ def _columns(row: Model, names: Iterable[str]) -> dict[str, Any]:
 
 def to_json(value: Any) -> str:
     """Indented JSON, in whatever language the texts are."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=_simple)
+    return codec.printable_json(value, default=_simple)
 
 
 def _simple(value: Any) -> Any:

@@ -10,6 +10,8 @@ import sys
 
 from django.db import DatabaseError, InterfaceError, connections
 
+from django_workflows import codec
+from django_workflows.codec.printing import CONTINUED
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, Fault, fault_of
 from django_workflows.engine.outages import UNREACHABLE, Outage
 from django_workflows.management.schema import problem_of_tables
@@ -29,7 +31,7 @@ def passes(alias: str, *, only_missing: bool) -> bool:
         try:
             status = int(not _check(alias, parent, only_missing=only_missing))
         except Exception as error:
-            sys.stderr.write(f"The database cannot be used: {error}\n")
+            sys.stderr.write(f"The database cannot be used: {codec.printable(error, CONTINUED)}\n")
         finally:
             sys.stderr.flush()
             os._exit(status)

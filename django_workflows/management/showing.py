@@ -14,7 +14,6 @@ from django_workflows.inspection import find, history, why_waiting
 from django_workflows.management.listing import error_in_words
 from django_workflows.management.output import Output
 from django_workflows.management.plain import execution_as_dict, signal_as_dict, step_as_dict
-from django_workflows.management.tables import clean
 from django_workflows.models import Execution, Signal, StepResult
 
 MOST = 10_000
@@ -52,8 +51,8 @@ def handle(options: dict[str, Any], out: Output) -> None:
 
 
 def _print_execution(execution: Execution, why: str, out: Output) -> None:
-    out.heading(clean(execution))
-    out.line(f"{out.status(execution.status)}{'  ' + clean(why) if why else ''}")
+    out.heading(str(execution))
+    out.line(f"  {why}" if why else "", status=execution.status)
     out.facts(
         [
             ("Version", execution.version),
@@ -79,11 +78,8 @@ def _print_execution(execution: Execution, why: str, out: Output) -> None:
         ]
     )
     if isinstance(execution.error, dict) and execution.error.get("traceback"):
-        for line in codec.redact_text(str(execution.error["traceback"])).splitlines():
-            out.line(
-                "    "
-                + "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
-            )
+        for line in codec.redact_text(str(execution.error["traceback"])).rstrip("\n").split("\n"):
+            out.line(f"    {line}")
 
 
 def _print_journal(steps: list[StepResult], out: Output, *, more: bool) -> None:

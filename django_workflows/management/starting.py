@@ -15,7 +15,7 @@ from django_workflows.exceptions import ExecutionFailed, InvalidInput, ResultTim
 from django_workflows.inspection import why_waiting
 from django_workflows.management.filters import as_value
 from django_workflows.management.output import Output
-from django_workflows.management.plain import execution_as_dict, to_json
+from django_workflows.management.plain import execution_as_dict
 from django_workflows.models import Execution
 
 
@@ -87,4 +87,4 @@ def _wait(execution: Execution, timeout: float | None, out: Output) -> None:
         raise CommandError(codec.redact_text(str(error))) from None
     except KeyboardInterrupt:
         raise CommandError(f"Stopped waiting; {execution} goes on.", returncode=130) from None
-    out.line(to_json(codec.redact(json.loads(codec.encode(result, max_bytes=1 << 40, max_depth=1 << 20)))))
+    out.json(codec.redact(json.loads(codec.encode(result, max_bytes=1 << 40, max_depth=1 << 20))))

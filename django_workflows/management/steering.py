@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from django_workflows import operations
+from django_workflows import codec, operations
 from django_workflows.exceptions import WorkflowsError
 from django_workflows.inspection import find, why_waiting
 from django_workflows.management.filters import add_filters, filtered, is_filtered, unknown_names
@@ -57,7 +57,7 @@ def _apply_to_named(verb: str, options: dict[str, Any], out: Output) -> None:
             VERBS[verb](execution, options["reason"], by=who())
             changed.append(execution)
         except WorkflowsError as error:
-            errors.append(f"{text}: {error}")
+            errors.append(codec.printable(f"{text}: {error}"))
     if out.as_json:
         out.json([execution_as_dict(execution, why_waiting(execution)) for execution in changed])
     else:

@@ -6,6 +6,8 @@ import shutil
 import unicodedata
 from collections.abc import Sequence
 
+from django_workflows import codec
+
 GAP = 2
 NARROWEST = 6
 ROOMY = 36  # columns that the last column of a wrapped table gets before the others keep theirs
@@ -88,8 +90,7 @@ def _pieces(word: str, width: int) -> list[str]:
 
 def clean(value: object) -> str:
     """A value in one line, without anything that a terminal would obey."""
-    text = "" if value is None else " ".join(str(value).split())
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return "" if value is None else codec.printable(" ".join(str(value).split()))
 
 
 def pad(text: str, width: int) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from django_workflows.codec import redact, redact_text
-from django_workflows.codec.redaction import HIDDEN, RedactingFilter, is_secret, redact_positional
+from django_workflows.codec.concealing import HIDDEN
+from django_workflows.codec.redaction import RedactingFilter, is_secret, redact_positional
 
 
 def test_what_stands_under_a_secret_key_is_hidden_however_deep() -> None:
@@ -36,6 +37,24 @@ def test_case_hyphens_and_underscores_do_not_count(key: str) -> None:
 @pytest.mark.parametrize("key", ["tokens", "password_changed_at", "secretary", "cookies_accepted", "key", "pass", ""])
 def test_a_name_covers_whole_keys(key: str) -> None:
     assert redact({key: 1}) == {key: 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ([["Host", "a"], ["Authorization", "Bearer x"]], [["Host", "a"], ["Authorization", HIDDEN]]),
+        (("x-api-key", "x"), ["x-api-key", HIDDEN]),
+        (["curl", "--password", "x", "a"], ["curl", "--password", HIDDEN, "a"]),
+        (["user", "password", "email"], ["user", "password", "email"]),
+        ({"name": "DB_PASSWORD", "value": "x"}, {"name": "DB_PASSWORD", "value": HIDDEN}),
+        ({"name": "COLOUR", "value": "red"}, {"name": "COLOUR", "value": "red"}),
+        (["token", None], ["token", None]),
+        ({"dsn": "postgres://ada:x@db/a"}, {"dsn": "postgres://ada:[redacted]@db/a"}),
+    ],
+)
+def test_a_key_may_stand_beside_its_value(value: Any, shown: Any) -> None:
+    assert redact(value) == shown
+    assert redact(shown) == shown
 
 
 def test_nothing_and_other_keys_stay_as_they_are() -> None:
@@ -74,15 +93,86 @@ def test_a_project_names_its_own_keys(settings: Any) -> None:
         ("GET /login?token=x&next=/", "GET /login?token=[redacted]&next=/"),
         ("Authorization: Bearer x.y, then", "Authorization: [redacted], then"),
         ("password: This field is required.", "password: This field is required."),
+        ("password = 'x y'", "password = [redacted]"),
+        ("password == x", "password == [redacted]"),
+        ("    self.password: str = 'x'", "    self.password: str = [redacted]"),
+        ("conf['password'] = 'x'", "conf['password'] = '[redacted]'"),
+        ("array('password' => 'x', 'a' => 1)", "array('password' => '[redacted]', 'a' => 1)"),
+        ("{password: 'x', a: 1}", "{password: [redacted], a: 1}"),
+        ("user: ada\npassword: x\na: 1", "user: ada\npassword: [redacted]\na: 1"),
+        ("X-Api-Key: x y", "X-Api-Key: [redacted] y"),
+        ("Authorization: x", "Authorization: [redacted]"),
+        ('Authorization: Digest username="a", response="x"\nHost: b', "Authorization: [redacted]\nHost: b"),
+        ("Authorization: AWS4-HMAC-SHA256 Credential=A/b, Signature=x", "Authorization: [redacted]"),
+        ("Proxy-Authorization: Basic eDp5 via b", "Proxy-Authorization: [redacted] via b"),
+        ("Cookie: sessionid=x; csrftoken=y\r\nHost: b", "Cookie: [redacted]\r\nHost: b"),
+        ("postgres://ada:x@db:5432/a", "postgres://ada:[redacted]@db:5432/a"),
+        ("redis://:x/y@db and amqp://a:p@q@db", "redis://:[redacted]@db and amqp://a:[redacted]@db"),
+        ("https://0123456789abcdef01234@github.com/a", "https://[redacted]@github.com/a"),
+        ("ssh://git@github.com http://db:8000/a@b", "ssh://git@github.com http://db:8000/a@b"),
+        ('["Authorization", "Bearer x"]', '["Authorization", "[redacted]"]'),
+        ("[('Host', 'a'), (b'x-api-key', b'x')]", "[('Host', 'a'), (b'x-api-key', '[redacted]')]"),
+        ('"[[\\"password\\", \\"x\\"]]"', '"[[\\"password\\", \\"[redacted]\\"]]"'),
+        ("fields = ['user', 'password', 'email']", "fields = ['user', 'password', 'email']"),
+        ('{"name": "DB_PASSWORD", "value": "x"}', '{"name": "DB_PASSWORD", "value": "[redacted]"}'),
+        ("curl --password x --user a", "curl --password [redacted] --user a"),
+        ("['curl', '--api-key', 'x', 'a']", "['curl', '--api-key', '[redacted]', 'a']"),
+        ("--password --user a", "--password --user a"),
+        ("AWS_SECRET_ACCESS_KEY=x/y+z a", "AWS_SECRET_ACCESS_KEY=[redacted] a"),
+        ("GET /a?b=c&access_token=x#d", "GET /a?b=c&access_token=[redacted]"),
+        ("<soap:Password Type='a'>x</soap:Password>", "<soap:Password Type='a'>[redacted]</soap:Password>"),
+        ("<Token object at 0x7f> has expired", "<Token object at 0x7f> has expired"),
+        ("sent Bearer eyJhbGciOiJIUzI1NiJ9.e30.x to b", "sent Bearer [redacted] to b"),
+        ("the bearer of good news, basic instructions", "the bearer of good news, basic instructions"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END", "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END"),
         ("the token expired at 12:00", "the token expired at 12:00"),
     ],
 )
 def test_texts_are_searched_for_what_quotes_a_value(text: str, shown: str) -> None:
     assert redact_text(text) == shown
+    assert redact_text(shown) == shown, "what is shown again stays"
 
 
 @pytest.mark.parametrize(
-    "part", ["\\", '"', ":", "'password': ", '"password":"', "password=", "password: ", '\\"', '"a" ', "token=(", "a."]
+    "part",
+    [
+        "\\",
+        '"',
+        ":",
+        "'password': ",
+        '"password":"',
+        "password=",
+        "password: ",
+        '\\"',
+        '"a" ',
+        "token=(",
+        "a.",
+        "--",
+        "-a ",
+        "://",
+        "://:",
+        "://a:b@",
+        "://a:b",
+        "@",
+        "<password>",
+        "<a ",
+        "Bearer a",
+        "bearer ",
+        "Basic",
+        "-----BEGIN PRIVATE KEY-----",
+        "('password', ",
+        "password ",
+        '"name": "token", ',
+        "Cookie: ",
+        "Authorization: ",
+        "password: a: ",
+        " ",
+        "token\t",
+        "\n",
+        "a=",
+        "a:b=",
+        "'token']",
+    ],
 )
 def test_hostile_texts_take_linear_time(part: str) -> None:
     def seconds(size: int) -> float:

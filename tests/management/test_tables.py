@@ -53,7 +53,7 @@ def test_a_wide_character_takes_two_columns_and_a_combining_one_none() -> None:
 
 
 def test_nothing_that_a_terminal_would_obey_gets_through() -> None:
-    assert clean("a\x1b[31mb\nc\u202ed") == "a\N{REPLACEMENT CHARACTER}[31mb c\N{REPLACEMENT CHARACTER}d"
+    assert clean("a\x1b[31mb\nc\u202ed") == r"a\x1b[31mb c\u202ed"
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -9,10 +9,11 @@ from typing import Any, BinaryIO
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from django_workflows import conf
+from django_workflows import codec, conf
 from django_workflows.client.messages import publish_or_get
 from django_workflows.exceptions import InvalidInput, PayloadError
 from django_workflows.management.lines import Line, read_lines
+from django_workflows.management.output import told
 
 HELP = """Publishes events from standard input, or a file: one JSON object in each line, with "id", "name" and "data",
 and optionally "source", "headers" and "deliver_at".
@@ -39,6 +40,10 @@ class Command(BaseCommand):
         if not 1 <= options["batch"] <= 10_000:
             raise CommandError("--batch is a number from 1 to 10000.")
         feed = Feed(self, options)
+        with told():
+            self._feed(feed, options)
+
+    def _feed(self, feed: Feed, options: dict[str, Any]) -> None:
         try:
             with _opened(options["file"]) as stream:
                 feed.run(stream)
@@ -98,7 +103,7 @@ class Feed:
                 return
 
     def _refuse(self, number: int, problem: Exception) -> None:
-        self._command.stderr.write(f"Line {number}: {problem}")
+        self._command.stderr.write(codec.printable(f"Line {number}: {problem}"))
         self.invalid.append(number)
 
     def _is_passed(self, line: Line) -> bool:
@@ -124,7 +129,7 @@ class Feed:
         self.known += sum(not is_new for _, is_new in done)
         if self._options["ack"]:
             for line, _ in done:
-                self._command.stdout.write(line.id or "")
+                self._command.stdout.write(codec.printable(line.id or ""))
             self._command.stdout.flush()
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
-from django_workflows.exceptions import WorkflowsError
 from django_workflows.management import (
     defining,
     listing,
@@ -25,7 +24,7 @@ from django_workflows.management import (
     watching,
 )
 from django_workflows.management.intermixed import IntermixedParser
-from django_workflows.management.output import Output
+from django_workflows.management.output import Output, told
 from django_workflows.management.pipes import until_closed
 from django_workflows.management.schema import explained
 from django_workflows.management.standard import add_standard_options
@@ -84,8 +83,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         out = Output(self.stdout, self.style, as_json=options["json"], full=options.get("full", False))
-        try:
-            with until_closed(self.stdout), explained():
-                SUBCOMMANDS[options["subcommand"]].handle(options, out)
-        except WorkflowsError as error:
-            raise CommandError(str(error)) from None
+        with told(), until_closed(self.stdout), explained():
+            SUBCOMMANDS[options["subcommand"]].handle(options, out)

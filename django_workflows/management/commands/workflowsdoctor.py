@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from django_workflows import codec
 from django_workflows.inspection.doctor import HISTORY, LIMIT, Diagnosis, examine
+from django_workflows.management.output import told
 from django_workflows.management.pipes import until_closed
+from django_workflows.management.plain import to_json
 from django_workflows.management.schema import explained
 
 
@@ -25,11 +27,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with explained():
+        with told(), explained():
             diagnosis = examine(limit=max(options["limit"], 1), history=None if options["all"] else HISTORY)
         with until_closed(self.stdout):
             if options["as_json"]:
-                self.stdout.write(_to_json(diagnosis))
+                self.stdout.write(to_json(_as_dict(diagnosis)))
             else:
                 self._tell(diagnosis)
         if not diagnosis.is_healthy:
@@ -40,12 +42,12 @@ class Command(BaseCommand):
             self.stdout.write(self.style.SUCCESS("Nothing is stuck: every unfinished execution has a reason to wake."))
             return
         for finding in diagnosis.findings:
-            self.stdout.write(f"{self.style.ERROR(finding.check)}: {finding.problem}")
-            self.stdout.write(f"    {finding.remedy}")
+            self.stdout.write(f"{self.style.ERROR(finding.check)}: {codec.printable(finding.problem)}")
+            self.stdout.write(f"    {codec.printable(finding.remedy)}")
         for check, count in diagnosis.more.items():
             self.stdout.write(f"{self.style.ERROR(check)}: {count:,} more.")
 
 
-def _to_json(diagnosis: Diagnosis) -> str:
+def _as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     findings = [asdict(finding) for finding in diagnosis.findings]
-    return json.dumps({"healthy": diagnosis.is_healthy, "findings": findings, "more": diagnosis.more}, default=str)
+    return {"healthy": diagnosis.is_healthy, "findings": findings, "more": diagnosis.more}
