@@ -58,9 +58,10 @@ def pause(execution: Execution | UUID | str, reason: str = "", *, by: Any = None
 
 
 def resume(execution: Execution | UUID | str, reason: str = "", *, by: Any = None) -> None:
-    """Let a paused execution go on at once; crashes that it was parked for are forgiven.
+    """Let a paused execution go on at once; crashes that it was parked for are forgiven. A pause that is only requested
+    is taken back.
 
-    Raises `ExecutionNotFound`, and `TransitionError` when it is not paused.
+    Raises `ExecutionNotFound`, and `TransitionError` when it neither is paused nor is to be.
     """
     _apply("resume", execution, reason, by)
 

@@ -19,7 +19,7 @@ from django_workflows import operations, signals
 from django_workflows.engine import database, verbs, wakeups
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, PayloadError, TransitionError, WorkflowsError
-from django_workflows.models import Event, Execution, Status, StepKind
+from django_workflows.models import Event, EventType, Execution, Status, StepKind
 from django_workflows.models import doors as models_doors
 from tests.factories import ERROR, ahead, make_execution, make_step
 
@@ -32,43 +32,120 @@ VERBS: dict[str, Callable[..., None]] = {
     "retry": operations.retry,
 }
 
-# (status, verb): the status afterwards, and what is left for a worker to do
+# (status, what is requested, verb): the status afterwards, and what is left for a worker to do
 APPLIES = {
-    ("pending", "pause"): ("paused", ""),
-    ("waiting", "pause"): ("paused", ""),
-    ("running", "pause"): ("running", "pause"),
-    ("paused", "resume"): ("pending", ""),
-    ("pending", "cancel"): ("cancelled", ""),
-    ("waiting", "cancel"): ("cancelled", ""),
-    ("paused", "cancel"): ("cancelled", ""),
-    ("running", "cancel"): ("pending", "cancel"),
-    ("failed", "retry"): ("pending", ""),
+    ("pending", "", "pause"): ("paused", ""),
+    ("pending", "pause", "pause"): ("paused", ""),
+    ("waiting", "", "pause"): ("paused", ""),
+    ("waiting", "pause", "pause"): ("paused", ""),
+    ("running", "", "pause"): ("running", "pause"),
+    ("running", "pause", "pause"): ("running", "pause"),
+    ("paused", "resume", "pause"): ("paused", ""),
+    ("pending", "pause", "resume"): ("pending", ""),
+    ("waiting", "pause", "resume"): ("waiting", ""),
+    ("running", "pause", "resume"): ("running", ""),
+    ("paused", "", "resume"): ("pending", ""),
+    ("paused", "resume", "resume"): ("pending", ""),
+    **{
+        (status, requested, "cancel"): ("cancelled", "")
+        for status in ("pending", "waiting", "paused")
+        for requested in ("", "pause", "resume", "cancel")
+        if (status, requested) not in {("paused", "pause"), ("pending", "resume"), ("waiting", "resume")}
+    },
+    ("running", "", "cancel"): ("pending", "cancel"),
+    ("running", "pause", "cancel"): ("pending", "cancel"),
+    ("running", "cancel", "cancel"): ("pending", "cancel"),
+    ("failed", "", "retry"): ("pending", ""),
+    ("failed", "retry", "retry"): ("pending", ""),
 }
-ALL = [(status.value, verb) for status in Status for verb in VERBS]
+# What can be requested in a status, and is carried out by a worker.
+REQUESTED = {
+    "pending": ["", "pause", "cancel"],
+    "running": ["", "pause", "cancel"],
+    "waiting": ["", "pause", "cancel"],
+    "paused": ["", "resume", "cancel"],
+    "failed": ["", "retry"],
+}
+ALL = [
+    (status.value, requested, verb) for status in Status for requested in REQUESTED.get(status, [""]) for verb in VERBS
+]
 
 
 def stored(execution: Execution) -> dict[str, Any]:
     return dict(Execution.objects.filter(pk=execution.pk).values().get())
 
 
-@pytest.mark.parametrize(("status", "verb"), sorted(APPLIES))
-def test_what_each_verb_makes_of_each_status(status: str, verb: str) -> None:
+@pytest.mark.parametrize(("status", "requested", "verb"), sorted(APPLIES))
+def test_what_each_verb_makes_of_each_status(status: str, requested: str, verb: str) -> None:
     """PAU-09"""
-    execution = make_execution(status)
+    execution = make_execution(status, requested=requested)
+    assert verb in execution.allowed_verbs
     VERBS[verb](execution, "because", by="ada")
-    assert (execution.status, execution.requested) == APPLIES[status, verb]
+    assert (execution.status, execution.requested) == APPLIES[status, requested, verb]
 
 
-@pytest.mark.parametrize(("status", "verb"), [pair for pair in ALL if pair not in APPLIES])
-def test_a_verb_that_does_not_apply_says_so_and_changes_nothing(status: str, verb: str) -> None:
+@pytest.mark.parametrize(("status", "requested", "verb"), [case for case in ALL if case not in APPLIES])
+def test_a_verb_that_does_not_apply_says_so_and_changes_nothing(status: str, requested: str, verb: str) -> None:
     """PAU-09, FRK-09: the state machine is closed."""
-    execution = make_execution(status)
+    execution = make_execution(status, requested=requested)
     before = stored(execution)
     with pytest.raises(TransitionError, match=f"Cannot {verb} an execution that is {status}") as raised:
         VERBS[verb](execution)
     assert raised.value.allowed == sorted(execution.allowed_verbs)
+    assert verb not in execution.allowed_verbs
     assert stored(execution) == before
     assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "requested", "verb"), [case for case in sorted(APPLIES) if case[1] == case[2] != "resume"]
+)
+def test_who_asks_again_leaves_the_first_reason_and_a_row_in_the_history(
+    status: str, requested: str, verb: str
+) -> None:
+    execution = make_execution(status, requested=requested, reason="ordered twice")
+
+    VERBS[verb](execution, "too late", by="bob")
+
+    assert execution.reason == "ordered twice"
+    [event] = Event.objects.filter(execution=execution, type=EventType.OPERATOR)
+    assert (event.data["reason"], event.data["by"]) == ("too late", "bob")
+    assert "former_reason" not in event.data
+
+
+def test_a_second_cancel_leaves_the_first_reason() -> None:
+    """CAN-04: the worker's late end does too."""
+    execution = make_execution("running")
+    operations.cancel(execution, "ordered twice", by="ada")
+    operations.cancel(execution, "too late", by="bob")
+
+    assert (execution.status, execution.reason) == ("cancelled", "ordered twice")
+    reasons = [event.data["reason"] for event in Event.objects.filter(name="cancel").order_by("created_at")]
+    assert reasons == ["ordered twice", "too late"]
+
+
+@pytest.mark.parametrize("status", ["running", "waiting", "pending"])
+def test_a_pause_that_is_only_requested_is_taken_back(status: str) -> None:
+    execution = make_execution(status, requested="pause", reason="lunch")
+    before = stored(execution)
+
+    operations.resume(execution, "eaten", by="ada")
+
+    unchanged = {"status", "claim", "claimed_by", "wake_at", "crashes", "awaiting"}
+    assert {name: stored(execution)[name] for name in unchanged} == {name: before[name] for name in unchanged}
+    assert (execution.requested, execution.reason) == ("", "")
+    [event] = Event.objects.filter(name="resume")
+    expected = {"by": "ada", "reason": "eaten", "from": status, "to": status, "former_reason": "lunch"}
+    assert event.data == expected
+
+
+def test_many_get_the_reason_that_is_theirs() -> None:
+    asked, fresh = make_execution("waiting", requested="cancel", reason="first"), make_execution("waiting")
+
+    operations.bulk([asked, fresh], "cancel", "second")
+
+    assert {reload.reason for reload in Execution.objects.filter(pk=asked.pk)} == {"first"}
+    assert {reload.reason for reload in Execution.objects.filter(pk=fresh.pk)} == {"second"}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -231,7 +308,7 @@ def test_of_two_at_the_same_instant_one_has_its_way(verb: str) -> None:
         for thread in threads:
             thread.join()
         assert sorted(outcomes) == ["done", "refused"]
-        assert Event.objects.filter(execution=execution).count() == 1
+        assert Event.objects.filter(execution=execution, type=EventType.OPERATOR).count() == 1
         assert stored(execution)["claim"] == (2 if verb == "retry" else 1)
 
 

@@ -74,8 +74,7 @@ def store(
         _mark_cancelled(stored, rows)
         _store_journal(cursor, dialect, stored, rows)
         for write in stored:
-            if write.ending is not None and _pauses(write.ending, rows[write.execution_id]):
-                add_pause(write, write.ending.reason, now)
+            _look_for_pauses(write, rows[write.execution_id], now)
         _store_messages(cursor, dialect, stored, now)
         _store_executions(cursor, dialect, stored, rows, now)
         _notify_parents(cursor, dialect, stored)
@@ -151,6 +150,14 @@ def _mark_cancelled(writes: list[Write], rows: dict[UUID, Locked]) -> None:
     for id in (id for write in writes for id in write.cancelled):
         if id in rows:
             rows[id] = replace(rows[id], requested="cancel")
+
+
+def _look_for_pauses(write: Write, row: Locked, now: datetime) -> None:
+    """One that was asked for is told of in the history; one that was taken back is none."""
+    if write.ending is not None:
+        write.ending = write.ending.unless_taken_back(row.requested)
+        if _pauses(write.ending, row):
+            add_pause(write, write.ending.reason, now)
 
 
 def _pauses(ending: Ending, row: Locked) -> bool:

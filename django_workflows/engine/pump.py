@@ -218,7 +218,7 @@ class Pump:
 
     def _has_ended(self, turn: Turn, write: Write, ending: Ending, receipt: Receipt) -> None:
         if self._holds(turn):
-            self._reporter.ended(turn, ending)
+            self._reporter.ended(turn, ending.as_told(receipt.requested))
         now = self.clock.now()
         if (due := write.due_after(receipt.inbox, now)) is not None:
             self.lookout.expect(due, now)

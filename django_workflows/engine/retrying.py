@@ -95,7 +95,7 @@ def _tell_of_failure(desk: Desk, row: Row) -> None:
 
 def _start_again(desk: Desk, row: Row, order: Order) -> None:
     """Make it pending, unless another takes the key at this moment."""
-    again = (order.reason, _deadline(desk, row), row.id)
+    again = (None if row.asks_for(order.verb) else order.reason, _deadline(desk, row), row.id)
     if row.key is None or row.key_released:
         desk.execute(verb_statements.START_AGAIN, *again)
         return

@@ -13,7 +13,7 @@ from django_workflows.engine.committing import tell_parents
 from django_workflows.engine.dialects import read_uuid
 from django_workflows.engine.verb_rows import Change, Desk, Order, Row, log
 from django_workflows.engine.wakeups import ANY_QUEUE
-from django_workflows.models import Status
+from django_workflows.models import Status, takes_back
 
 
 def change(
@@ -34,34 +34,43 @@ def change(
 
 def pause(desk: Desk, rows: Sequence[Row], order: Order) -> list[Change]:
     """Park what nobody holds. A holder is asked to: it stores what its running steps come to, and parks."""
+    kept = [row for row in rows if takes_back("pause", row.status, row.requested)]
     asked: list[Row] = []
     parked: list[Row] = []
-    for row in rows:
+    for row in (row for row in rows if row not in kept):
         (asked if row.status == Status.RUNNING and (row.is_held or not desk.is_worker) else parked).append(row)
-    if asked:
-        desk.execute(verb_statements.ASK, "pause", order.reason, among=_ids(asked))
-    if parked:
-        desk.execute(verb_statements.PARK, order.reason, among=_ids(parked))
+    if kept:
+        desk.execute(verb_statements.ASK, "", order.reason or None, among=_ids(kept))
+    for reason, ids in _by_reason(asked, order):
+        desk.execute(verb_statements.ASK, "pause", reason, among=ids)
+    for reason, ids in _by_reason(parked, order):
+        desk.execute(verb_statements.PARK, reason, among=ids)
     # a delayed start keeps its moment, which the row has no place for
     moments = {row.id: row.wake_at for row in parked if row.is_delayed}
-    log(
-        desk, order, [*((row, row.status) for row in asked), *((row, Status.PAUSED) for row in parked)], wake_at=moments
-    )
-    return [
-        *(change(row, order, row.status) for row in asked),
-        *(change(row, order, Status.PAUSED) for row in parked),
-    ]
+    pairs = [*((row, row.status) for row in (*asked, *kept)), *((row, Status.PAUSED) for row in parked)]
+    log(desk, order, pairs, wake_at=moments)
+    return [change(row, order, after) for row, after in pairs]
 
 
 def resume(desk: Desk, rows: Sequence[Row], order: Order) -> list[Change]:
-    """Let them go on at once; a replay finds the deadlines of their open waits in the journal."""
-    delayed = {row.id: moment for row in rows if (moment := _delayed_until(desk, row)) is not None}
-    if at_once := [row.id for row in rows if row.id not in delayed]:
+    """Let them go on at once; a replay finds the deadlines of their open waits in the journal.
+
+    A pause that is only requested is taken back. Its holder may be parking already, and finds that when it stores that.
+    """
+    paused = [row for row in rows if row.status == Status.PAUSED]
+    if under_way := [row for row in rows if row.status != Status.PAUSED]:
+        desk.execute(verb_statements.ASK, "", "", among=_ids(under_way))
+    delayed = {row.id: moment for row in paused if (moment := _delayed_until(desk, row)) is not None}
+    if at_once := [row.id for row in paused if row.id not in delayed]:
         desk.execute(verb_statements.GO_ON, among=at_once, wake_at=desk.dialect.now())
     for id, moment in delayed.items():
         desk.execute(verb_statements.GO_ON, moment, among=[id], wake_at="%s")
-    log(desk, order, [(row, Status.PENDING) for row in rows])
-    return [change(row, order, Status.PENDING, woken=(row.id,), queues=(row.queue,)) for row in rows]
+    pairs = [*((row, Status.PENDING) for row in paused), *((row, row.status) for row in under_way)]
+    log(desk, order, pairs)
+    return [
+        change(row, order, after, woken=() if after == Status.RUNNING else (row.id,), queues=(row.queue,))
+        for row, after in pairs
+    ]
 
 
 def _delayed_until(desk: Desk, row: Row) -> datetime | None:
@@ -81,11 +90,12 @@ def cancel(desk: Desk, rows: Sequence[Row], order: Order, parents: Mapping[UUID,
     ones now and ends the row in another round.
     """
     taken = [] if desk.is_worker else [row for row in rows if row.status == Status.RUNNING]
-    if taken:
-        desk.execute(verb_statements.TAKE_AWAY, order.reason, among=_ids(taken))
+    for reason, ids in _by_reason(taken, order):
+        desk.execute(verb_statements.TAKE_AWAY, reason, among=ids)
     ended = _cancel_children(desk, [row for row in rows if desk.is_worker or row.status != Status.RUNNING])
+    for reason, ids in _by_reason(ended, order):
+        desk.execute(verb_statements.END, reason, among=ids)
     if ended:
-        desk.execute(verb_statements.END, order.reason, among=_ids(ended))
         desk.execute(verb_statements.CLOSE_STEPS, among=_ids(ended))
         told = Counter(row.parent_id for row in ended if row.parent_id is not None and row.parent_id in parents)
         tell_parents(desk.cursor, desk.dialect, told)
@@ -118,6 +128,13 @@ def _cancel_children(desk: Desk, rows: Sequence[Row]) -> list[Row]:
     desk.execute_on(verb_statements.CANCEL_CHOSEN, verb_statements.FREE_CHILDREN, among=_ids(rows))
     left = {read_uuid(row[0]) for row in desk.fetch(verb_statements.PARENTS_OF_LOCKED_CHILDREN, among=_ids(rows))}
     return [row for row in rows if row.id not in left]
+
+
+def _by_reason(rows: Sequence[Row], order: Order) -> list[tuple[str | None, list[UUID]]]:
+    """Rows with the reason that they get. Where the same is requested already, the first one stays."""
+    again = [] if order.reason is None else [row for row in rows if row.asks_for(order.verb)]
+    groups = ((order.reason, [row for row in rows if row not in again]), (None, again))
+    return [(reason, _ids(group)) for reason, group in groups if group]
 
 
 def _ids(rows: Sequence[Row]) -> list[UUID]:

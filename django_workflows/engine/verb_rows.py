@@ -13,8 +13,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import clock, codec
 from django_workflows.engine import statements, verb_statements
 from django_workflows.engine.dialects import Column, Dialect, read_time, read_uuid, read_uuid_or_none, store
-from django_workflows.exceptions import TransitionError
-from django_workflows.models import FINISHED, EventType, Requested, Status, transition
+from django_workflows.models import EventType, Status, transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +48,10 @@ class Row:
     started_at: datetime | None
     completed_at: datetime | None
     now: datetime
+
+    def asks_for(self, verb: str) -> bool:
+        """Whether the verb is requested already, with a reason: who asks again does not write over it."""
+        return self.requested == verb and bool(self.reason)
 
     @property
     def is_held(self) -> bool:
@@ -171,10 +174,7 @@ def _row(row: Sequence[Any]) -> Row:
 
 def status_after(row: Row, verb: str) -> Status:
     """The status after an operator's verb. Raises `TransitionError`."""
-    is_ending = row.requested == Requested.CANCEL and row.status not in FINISHED
-    if is_ending and verb != Requested.CANCEL:
-        raise TransitionError(verb, row.status, ["cancel", "signal"], "its cancellation is under way")
-    return transition(verb, row.status)
+    return transition(verb, row.status, row.requested)
 
 
 def log(desk: Desk, order: Order, pairs: Sequence[tuple[Row, str]], **more: Mapping[UUID, Any]) -> None:
@@ -183,7 +183,8 @@ def log(desk: Desk, order: Order, pairs: Sequence[tuple[Row, str]], **more: Mapp
     for row, after in pairs:
         data = {"by": order.by, "reason": row.reason if order.reason is None else order.reason}
         data |= {"from": row.status, "to": after} | {name: of[row.id] for name, of in more.items() if row.id in of}
-        if row.reason and order.reason is not None and row.reason != order.reason:
+        is_kept = order.reason is None or order.reason == row.reason or row.asks_for(order.verb)
+        if row.reason and not is_kept:
             data["former_reason"] = row.reason  # which this verb writes over
         event_id = uuid4() if lines else order.event_id
         lines.append((event_id, EventType.OPERATOR.value, order.verb, row.id, codec.encode(data)))

@@ -80,6 +80,16 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     input: str | None = None
     current_step: str = ""
 
+    def unless_taken_back(self, requested: str) -> Ending:
+        """A pause without a reason of its own is an operator's, who may have taken it back: then it goes on."""
+        is_taken_back = self.end is End.PAUSE and not self.reason and requested != "pause"
+        return msgspec.structs.replace(self, end=End.RELEASE) if is_taken_back else self
+
+    def as_told(self, requested: str) -> Ending:
+        """What its end is for people: one that only rests for a while is paused when that was requested meanwhile."""
+        is_paused = requested == "pause" and self.end in {End.SUSPEND, End.RENEW, End.RELEASE}
+        return msgspec.structs.replace(self, end=End.PAUSE) if is_paused else self
+
 
 class Write(msgspec.Struct, kw_only=True):
     """All that one turn has to store in one commit. `unless_moved` guards entries decided by an inbox's silence."""

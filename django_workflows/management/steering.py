@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db.models import Q
 
 from django_workflows import codec, operations
 from django_workflows.exceptions import WorkflowsError
@@ -16,7 +17,7 @@ from django_workflows.inspection import find, why_waiting
 from django_workflows.management.filters import add_filters, filtered, is_filtered, unknown_names
 from django_workflows.management.output import Output
 from django_workflows.management.plain import execution_as_dict
-from django_workflows.models import Execution, ExecutionQuerySet, Status, allowed_verbs
+from django_workflows.models import TAKES_BACK, Execution, ExecutionQuerySet, Status, allowed_verbs
 
 ID_HELP = "An id, at least its first four digits, or workflow:key."
 MOST_ERRORS = 20
@@ -73,7 +74,8 @@ def _asked(execution: Execution) -> str:
 
 def _apply_to_matching(verb: str, options: dict[str, Any], out: Output) -> None:
     """After it was said to how many: who filters may have forgotten a filter."""
-    executions = filtered(options).filter(status__in=[status for status in Status if verb in allowed_verbs(status)])
+    applies = Q(status__in=[status for status in Status if verb in allowed_verbs(status)])
+    executions = filtered(options).filter(applies | Q(requested=TAKES_BACK.get(verb, verb)))
     count = executions.count()
     if not count:
         problem = unknown_names(options)

@@ -3,7 +3,16 @@
 from django_workflows.models.doors import doors
 from django_workflows.models.events import TRIGGER_FAILED, UNSTORED, Event, EventType, Signal
 from django_workflows.models.executions import Execution, ExecutionQuerySet
-from django_workflows.models.statuses import FINISHED, UNFINISHED, Requested, Status, allowed_verbs, transition
+from django_workflows.models.statuses import (
+    FINISHED,
+    TAKES_BACK,
+    UNFINISHED,
+    Requested,
+    Status,
+    allowed_verbs,
+    takes_back,
+    transition,
+)
 from django_workflows.models.steps import OPEN_STEPS, RETIRED_STEPS, StepKind, StepResult, StepStatus
 from django_workflows.models.triggers import Trigger, TriggerOrigin, TriggerType
 from django_workflows.models.workers import Worker
@@ -13,6 +22,7 @@ __all__ = [
     "FINISHED",
     "OPEN_STEPS",
     "RETIRED_STEPS",
+    "TAKES_BACK",
     "TRIGGER_FAILED",
     "UNFINISHED",
     "UNSTORED",
@@ -34,5 +44,6 @@ __all__ = [
     "WorkflowVersion",
     "allowed_verbs",
     "doors",
+    "takes_back",
     "transition",
 ]

@@ -218,7 +218,7 @@ class Execution(models.Model):
     @property
     def allowed_verbs(self) -> list[str]:
         """The operator's verbs that apply now."""
-        return allowed_verbs(self.status)
+        return allowed_verbs(self.status, self.requested)
 
     def pause(self, reason: str = "", *, by: Any = None) -> Self:
         """Park it: running steps finish and are stored, nothing new starts until `resume()`."""

@@ -58,14 +58,38 @@ class Requested(TextChoices):
     RETRY = "retry", _("retry")
 
 
-def allowed_verbs(status: str) -> list[str]:
-    """The operator's verbs that apply in this status."""
-    return [verb for verb in OPERATOR_VERBS if Status(status) in TRANSITIONS[verb]]
+# verb → what is taken back by it, as long as it is only requested; the status stays.
+TAKES_BACK: dict[str, Requested] = {"resume": Requested.PAUSE, "pause": Requested.RESUME}
 
 
-def transition(verb: str, status: str) -> Status:
+def allowed_verbs(status: str, requested: str = "") -> list[str]:
+    """The operator's verbs that apply in this status, while `requested` is asked for and not carried out."""
+    if _is_ending(status, requested):
+        return ["cancel", "signal"]
+    verbs = (verb for verb in OPERATOR_VERBS if Status(status) in TRANSITIONS[verb])
+    return sorted({*verbs, *(verb for verb in TAKES_BACK if takes_back(verb, status, requested))}, key=_place)
+
+
+def transition(verb: str, status: str, requested: str = "") -> Status:
     """The status after `verb`, or `TransitionError` naming the status and the verbs that apply."""
+    if _is_ending(status, requested) and verb not in {"cancel", "signal"}:
+        raise TransitionError(verb, status, allowed_verbs(status, requested), "its cancellation is under way")
+    if takes_back(verb, status, requested):
+        return Status(status)
     try:
         return TRANSITIONS[verb][Status(status)]
     except KeyError:
-        raise TransitionError(verb, status, allowed_verbs(status)) from None
+        raise TransitionError(verb, status, allowed_verbs(status, requested)) from None
+
+
+def takes_back(verb: str, status: str, requested: str) -> bool:
+    """Whether `verb` does no more than to take back what was requested."""
+    return TAKES_BACK.get(verb) == requested and Status(status) in TRANSITIONS[requested]
+
+
+def _is_ending(status: str, requested: str) -> bool:
+    return requested == Requested.CANCEL and status not in FINISHED
+
+
+def _place(verb: str) -> int:
+    return OPERATOR_VERBS.index(verb)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from django_workflows import AsyncContext, ExecutionFailed, Retry, TransitionError, step
+from django_workflows.engine import committing
 from django_workflows.models import Execution, Status, allowed_verbs
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
@@ -32,6 +33,50 @@ def test_pausing_between_steps(workflows: Workflows, counter: Counter) -> None:
     of(execution).resume()
     assert workflows.result(execution) == ["stored", 2]
     assert counter.calls == ["first", "second"]
+
+
+def test_a_pause_that_is_taken_back_while_a_step_runs(workflows: Workflows, counter: Counter) -> None:
+    """PAU-01: the execution goes on by itself, and nothing is done twice."""
+
+    def think_again() -> str:
+        counter.count("first")
+        of(execution).pause("lunch")
+        of(execution).resume("eaten")
+        return "stored"
+
+    @Colour("def")()
+    async def flow(ctx: AsyncContext) -> list[Any]:
+        return [await ctx.do(think_again), await ctx.do(counter.count, "second")]
+
+    execution = flow.start()
+    assert workflows.result(execution) == ["stored", 2]
+    assert (counter.calls, of(execution).reason) == (["first", "second"], "")
+
+
+def test_a_pause_that_is_taken_back_while_its_worker_parks(
+    workflows: Workflows, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PAU-01: the turn has ended, and what it came to is about to be stored."""
+    look = committing.lock
+
+    def take_back(cursor: Any, dialect: Any, ids: Any) -> Any:
+        if "parks" not in counter.calls and Execution.objects.filter(pk=execution.id, requested="pause").exists():
+            counter.count("parks")
+            of(execution).resume("eaten")
+        return look(cursor, dialect, ids)
+
+    def pause_me() -> None:
+        of(execution).pause("lunch")
+        monkeypatch.setattr(committing, "lock", take_back)
+
+    @Colour("def")()
+    async def flow(ctx: AsyncContext) -> Any:
+        await ctx.do(pause_me)
+        return await ctx.do(counter.count, "second")
+
+    execution = flow.start()
+    workflows.run_to_end()
+    assert (of(execution).status, counter.calls) == (Status.COMPLETED, ["parks", "second"])
 
 
 def test_pausing_a_sleeper(workflows: Workflows, colour: Colour) -> None:

@@ -406,7 +406,7 @@ def test_the_command_says_how_many_more_there_are() -> None:
 
 
 def test_the_command_speaks_json() -> None:
-    assert doctor("--json") == (0, '{"healthy": true, "findings": [], "more": {}}\n')
+    assert doctor("--json") == (0, '{\n  "healthy": true,\n  "findings": [],\n  "more": {}\n}\n')
     execution = change(break_order(), created_at=ago(days=3))
     status, text = doctor("--json", "--all")
     [finding] = json.loads(text)["findings"]
