@@ -33,8 +33,8 @@ def do(first: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> commands
     elif isinstance(first, str):
         if not args:
             raise UnknownWorkflow(
-                f"ctx.do({first!r}): no step is registered under this name, and no function follows. A step is handed "
-                "over, not called: ctx.do(charge, 42)."
+                f"ctx.do({first!r}): no step is registered under this name, and no function follows. "
+                f"{registry.advice_on_step(first)} A step is handed over, not called: ctx.do(charge, 42)."
             )
         label, first, args = check_input_name("label", first), args[0], args[1:]
         if isinstance(first, str):
@@ -50,7 +50,7 @@ def do(first: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> commands
 
 def _named_step(name: str) -> StepDefinition[..., Any]:
     if (found := registry.step(name)) is None:
-        raise UnknownWorkflow(f"No step is registered under {name!r}.")
+        raise UnknownWorkflow(f"No step is registered under {name!r}. {registry.advice_on_step(name)}")
     return found
 
 

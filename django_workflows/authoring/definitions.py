@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -14,7 +15,7 @@ from uuid import UUID
 
 from django_workflows import codec
 from django_workflows.authoring.doors import Handle, StartOptions, doors
-from django_workflows.authoring.names import check_definition_name
+from django_workflows.authoring.names import check_definition_name, check_keywords
 from django_workflows.authoring.options import (
     StartKeywords,
     StepKeywords,
@@ -37,6 +38,11 @@ def name_of(fn: Callable[..., Any]) -> str:
     while isinstance(fn, functools.partial):
         fn = fn.func
     return str(getattr(fn, "__name__", type(fn).__name__))
+
+
+def loading_of(fn: Callable[..., Any]) -> object | None:
+    """The loading of the module that is under way; a reload is another one."""
+    return getattr(sys.modules.get(str(getattr(fn, "__module__", ""))), "__spec__", None)
 
 
 def is_async(fn: Callable[..., Any]) -> bool:
@@ -65,12 +71,14 @@ class _Startable(Generic[P, R]):
         return doors.client.start_many(self, inputs, self.start_options)
 
     def _with_start_options(self, keywords: Mapping[str, Any]) -> Self:
-        if unknown := set(keywords) - set(StartOptions.__slots__):
-            known = ", ".join(name for name in StartKeywords.__annotations__)
-            raise DefinitionError(f"Unknown option(s) for using(): {', '.join(sorted(unknown))}. Known: {known}.")
+        check_keywords("option(s) for using()", set(keywords) - set(StartOptions.__slots__), self._known_options)
         changed = copy.copy(self)
         changed.start_options = replace(self.start_options, **keywords)
         return changed
+
+    @property
+    def _known_options(self) -> list[str]:
+        return list(StartKeywords.__annotations__)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -85,6 +93,7 @@ class StepDefinition(_Startable[P, R]):
         self.name = check_definition_name("step", keywords.get("name", name_of(fn)))
         self.options = StepOptions().with_keywords(keywords)
         self.start_options = StartOptions()
+        self.loaded_by = loading_of(fn)
         self.is_async = is_async(fn)
         self._refuse_what_cannot_work()
 
@@ -100,6 +109,10 @@ class StepDefinition(_Startable[P, R]):
         changed.name = for_step.get("name", self.name)
         changed._refuse_what_cannot_work()
         return changed
+
+    @property
+    def _known_options(self) -> list[str]:
+        return [*StepKeywords.__annotations__, *super()._known_options]
 
     @functools.cached_property
     def as_workflow(self) -> WorkflowDefinition[..., Any]:
@@ -129,6 +142,7 @@ class WorkflowDefinition(_Startable[P, R]):
         self.name = check_definition_name("workflow", keywords.get("name", name_of(fn)))
         self.options = WorkflowOptions.from_keywords(keywords)
         self.start_options = StartOptions()
+        self.loaded_by = loading_of(fn)
         self.is_async = is_async(fn)
         if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
             raise DefinitionError(f"Workflow {self.name!r} is a generator; write it without `yield`.")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import unicodedata
+from collections.abc import Collection, Iterable
 
 from django_workflows.exceptions import DefinitionError, InvalidInput
 
 NAME_LENGTH = 200
 KEY_LENGTH = 255
+MOST_NAMES = 20  # that an error lists
 
 # What triggers start, and webhooks publish, has keys that begin like this. Whoever took one beforehand would swallow a
 # tick or a delivery.
@@ -63,3 +66,22 @@ def check_callers_key(field: str, key: str) -> str:
     if (problem := problem_with_key(key)) is not None:
         raise InvalidInput({field: [problem]})
     return key
+
+
+def known_as(name: object, known: Collection[str]) -> str:
+    """What a name may have been meant for, for a message: the nearest one, else all there are."""
+    given = str(name)
+    if close := difflib.get_close_matches(given, known, n=3):
+        # "retries" is as near to "triggers" as to "retry": who begins alike is meant
+        nearest = max(close, key=lambda one: one[:4] == given[:4])
+        return f"Did you mean {nearest!r}?"
+    some = sorted(known)[:MOST_NAMES]
+    more = len(known) - len(some)
+    return f"Known: {', '.join(some) or 'none'}{f' and {more} more' if more else ''}."
+
+
+def check_keywords(what: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Raises `DefinitionError` for options that there are none of."""
+    if unknown := sorted(set(given) - set(known)):
+        advice = " ".join(dict.fromkeys(known_as(name, known) for name in unknown))
+        raise DefinitionError(f"Unknown {what}: {', '.join(unknown)}. {advice}")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypedDict
 
 from django_workflows.authoring.doors import Duration, OnConflict
-from django_workflows.authoring.names import check_definition_name
+from django_workflows.authoring.names import check_definition_name, check_keywords
 from django_workflows.authoring.retry import Retry
 from django_workflows.authoring.triggers import TriggerDefinition
 from django_workflows.exceptions import DefinitionError
@@ -116,8 +116,7 @@ class StepOptions:
 
     def with_keywords(self, keywords: Mapping[str, Any]) -> Self:
         changes = {name: value for name, value in keywords.items() if name != "name"}
-        if unknown := changes.keys() - self.__slots__:
-            raise DefinitionError(f"Unknown step option(s): {', '.join(sorted(unknown))}.")
+        check_keywords("step option(s)", changes, ("name", *self.__slots__))
         if "timeout" in changes:
             changes["timeout"] = _positive("timeout", changes["timeout"])
         _one_of("on_error", changes.get("on_error"))
@@ -143,8 +142,7 @@ class WorkflowOptions:
     @classmethod
     def from_keywords(cls, keywords: WorkflowKeywords) -> Self:
         values: dict[str, Any] = {name: value for name, value in keywords.items() if name != "name"}
-        if unknown := values.keys() - set(cls.__slots__):
-            raise DefinitionError(f"Unknown workflow option(s): {', '.join(sorted(unknown))}.")
+        check_keywords("workflow option(s)", values, ("name", *cls.__slots__))
         values["timeout"] = _positive("timeout", values.get("timeout"))
         values["tags"] = tuple(values.get("tags", ()))
         values["triggers"] = _triggers(values.get("triggers", ()))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+import inspect
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
+from django_workflows.authoring.names import known_as
 from django_workflows.exceptions import DefinitionError, DuplicateName, UnknownWorkflow
 
-MOST_NAMES = 20  # that an error lists
 OF_THE_CODE = ("retry", "timeout", "atomic", "on_error")  # options of a step that no execution carries
 
 AnyStep = StepDefinition[..., Any]
@@ -132,18 +132,23 @@ class Registry:
 
     def _advice(self, name: str) -> str:
         """What the name may have been meant for, and where workflows are looked for."""
-        close = difflib.get_close_matches(name, self._workflows, n=1)
-        if close:
-            return f"Did you mean {close[0]!r}?"
-        some = sorted(self._workflows)[:MOST_NAMES]
-        more = len(self._workflows) - len(some)
-        known = f"{', '.join(some) or 'none'}{f' and {more} more' if more else ''}"
-        return f"Known: {known}. They come from the modules workflows.py of INSTALLED_APPS: is its app there?"
+        advice = known_as(name, self._workflows)
+        if advice.startswith("Did"):
+            return advice
+        return f"{advice} They come from the modules workflows.py of INSTALLED_APPS: is its app there?"
+
+    def advice_on_step(self, name: str) -> str:
+        """What the name of a step may have been meant for."""
+        return known_as(name, [known for known, step in self._steps.items() if known == step.name])
 
     def _note_duplicate(self, what: str, old: Any, new: Any) -> None:
-        if old is None or "<locals>" in new.fn.__qualname__ or _place(old) == _place(new):
+        if old is None or "<locals>" in new.fn.__qualname__:
             return
-        self.duplicates.setdefault(what, {_place(old)}).add(_place(new))
+        if _place(old) != _place(new):
+            self.duplicates.setdefault(what, {_place(old)}).add(_place(new))
+        elif _line(old) != _line(new) and old.loaded_by is not None and old.loaded_by is new.loaded_by:
+            places = {f"{_place(one)}, line {_line(one)}" for one in (old, new)}
+            self.duplicates.setdefault(what, set()).update(places)
 
     def _refuse_duplicate(self, what: str) -> None:
         if what in self.duplicates:
@@ -153,6 +158,11 @@ class Registry:
 
 def _place(definition: Any) -> str:
     return f"{definition.fn.__module__}.{getattr(definition.fn, '__qualname__', definition.name)}"
+
+
+def _line(definition: Any) -> int | None:
+    code = getattr(inspect.unwrap(definition.fn), "__code__", None)
+    return getattr(code, "co_firstlineno", None)
 
 
 def _app_of(definition: Any) -> str:
