@@ -14,7 +14,7 @@ from django.db import connection, connections, transaction
 from pytest_django import Settings
 
 from django_workflows import Context, client, clock, conf, workflow
-from django_workflows.engine import claiming, committing, pump
+from django_workflows.engine import claiming, committing, probing, pump
 from django_workflows.engine.claiming import QUARANTINE_AFTER, Peek
 from django_workflows.engine.crew import TurnCrew
 from django_workflows.engine.database import single
@@ -287,3 +287,73 @@ def test_the_rows_of_a_claim_are_found_before_they_are_changed(work: Callable[[]
     updates = [text for text in listener.statements if "UPDATE django_workflows_execution" in text]
     assert updates
     assert all("id = ANY(" in text for text in updates), updates
+
+
+# the plan of a look
+
+LOOK = next(index for index in Execution._meta.indexes if index.name == "workflows_execution_look")
+
+# What is due, sleeps, is held, and cannot be seen, in five priorities.
+FILL = """
+INSERT INTO django_workflows_execution (
+    id, workflow, version, queue, priority, wake_at, status, requested, created_at, updated_at, generation, reason,
+    current_step, key_released, parent_close, claim, inbox, awaiting, crashes
+)
+SELECT gen_random_uuid(), 'fulfil', 1, 'default', n % 5, statement_timestamp() + (n - 20000) * interval '1 second',
+    CASE WHEN n % 3 = 0 THEN 'running' ELSE 'waiting' END, CASE WHEN n % 7 = 0 THEN 'pause' ELSE '' END,
+    statement_timestamp(), statement_timestamp(), 0, '', '', false, 'cancel', 0, 0, 0, 0
+FROM generate_series(1, 100000) AS n
+"""
+
+
+@pytest.fixture
+def crowded() -> Iterator[None]:
+    """A hundred thousand executions, and the index that only CockroachDB has."""
+    with spoken(), connection.schema_editor() as editor:
+        editor.add_index(Execution, LOOK)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(FILL)
+            cursor.execute("ANALYZE django_workflows_execution")
+        yield
+    finally:
+        with spoken(), connection.schema_editor() as editor:
+            editor.remove_index(Execution, LOOK)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_each_probe_of_a_look_reads_one_entry_of_its_index(crowded: None, complete: bool) -> None:
+    said: list[tuple[str, Any]] = []
+
+    def hear(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        said.append((str(sql), params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(hear):
+        see(COCKROACHDB, ["default", "empty"], complete=complete)
+    [(sql, params)] = said
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)
+        plan = cursor.fetchone()[0][0]["Plan"]
+    places = [node for node in nodes(plan) if node.get("Index Name") == LOOK.name]
+    assert len(places) == 40
+    assert all(node["Actual Rows"] <= 1 and not node.get("Rows Removed by Filter") for node in places)
+
+
+def test_the_condition_of_the_index_is_that_of_the_look() -> None:
+    """CockroachDB does not use a partial index whose condition it would have to prove."""
+    with spoken(), connection.schema_editor(collect_sql=True) as editor:
+        text = str(LOOK.create_sql(Execution, editor))
+    condition = text.partition(" WHERE ")[2].strip("()").replace('"', "")
+    assert sorted(condition.split(" AND ")) == sorted(probing.IN_SIGHT.split(" AND "))
+
+
+def test_no_other_database_has_that_index() -> None:
+    with connection.cursor() as cursor:
+        assert LOOK.name not in connection.introspection.get_constraints(cursor, Execution._meta.db_table)
