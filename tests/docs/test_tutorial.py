@@ -26,7 +26,8 @@ VARYING = (
     (re.compile(r"\S*/db\.sqlite3"), "FILE"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"^[0-9a-f]{8}\b"), "ID"),
-    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?"), "MOMENT"),
+    (re.compile(r"(\d{4}-)?\d\d-\d\d \d\d:\d\d(:\d\d)?"), "MOMENT"),
+    (re.compile(r"(?<=  )\d\d:\d\d:\d\d(?=  |$)"), "MOMENT"),  # of today
     (re.compile(r"^\d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"process \d+"), "process PID"),
     (re.compile(r"\d+ parked, \d+ steps"), "some parked, some steps"),
