@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 from django_workflows.engine import bodies, effects, lines
+from django_workflows.engine.contexts import in_context
 from django_workflows.engine.resting import RestingTurn
 from django_workflows.engine.turn import Turn
 from django_workflows.exceptions import Abandoned, Parked
@@ -78,10 +79,10 @@ class ActingTurn(RestingTurn):
 
     async def _invoke_in_thread(self, effect: effects.Invoke) -> effects.Outcome:
         if effect.step.options.timeout is None:
-            call = bodies.in_context(partial(bodies.call_sync, self, effect))
+            call = in_context(partial(bodies.call_sync, self, effect))
             return cast(effects.Outcome, await self.surroundings.call_in_thread(call))
         attempt = bodies.Attempt(self, effect)
-        await self.surroundings.run_apart(bodies.in_context(attempt.run))
+        await self.surroundings.run_apart(in_context(attempt.run))
         await_result = partial(attempt.result, bodies.seconds_of(effect))
         return cast(effects.Outcome, await self.surroundings.call_in_thread(await_result))
 

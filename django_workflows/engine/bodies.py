@@ -7,7 +7,6 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -19,6 +18,7 @@ from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
 from django_workflows.engine import transactions
 from django_workflows.engine.atomic import store_with
+from django_workflows.engine.contexts import awaited_in, own_context
 from django_workflows.engine.database import reading
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.effects import Invoke, Outcome
@@ -47,7 +47,11 @@ def call_sync(
 
     `may_commit` is asked before a transactional step commits; a body whose time is up may not.
     """
-    token = entered.set(effect.current)
+    return own_context().run(_call_sync, turn, effect, before, may_commit)
+
+
+def _call_sync(turn: Turn, effect: Invoke, before: dict[str, int] | None, may_commit: Callable[[], bool]) -> Outcome:
+    entered.set(effect.current)
     before = transactions.open_now() if before is None else before
     try:
         if effect.step.options.atomic:
@@ -61,13 +65,15 @@ def call_sync(
         transactions.roll_back_left_open(before)
         transactions.renew_connections()
         return Outcome(error=error)
-    finally:
-        entered.reset(token)
 
 
 async def call_async(effect: Invoke) -> Outcome:
     """Run an `async def` body in this task."""
-    token = entered.set(effect.current)
+    return await awaited_in(own_context(), _call_async(effect))
+
+
+async def _call_async(effect: Invoke) -> Outcome:
+    entered.set(effect.current)
     limit = asyncio.timeout(seconds_of(effect))
     try:
         call = effect.step.fn(*effect.args, **effect.kwargs)
@@ -81,8 +87,6 @@ async def call_async(effect: Invoke) -> Outcome:
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
             raise
         return Outcome(error=error)
-    finally:
-        entered.reset(token)
 
 
 async def _within(limit: asyncio.Timeout, call: Awaitable[Any]) -> Any:
@@ -229,9 +233,3 @@ def refresh(turn: Turn) -> None:
         return row[0] if row else 0, unread, read_outcomes(cursor, dialect, turn.open_children())
 
     turn.feed(*insist(turn, lambda: reading(turn.alias, read)))
-
-
-def in_context(fn: Callable[[], Any]) -> Callable[[], Any]:
-    """`fn` with the caller's context variables, for another thread."""
-    context = copy_context()
-    return lambda: context.run(fn)

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from django_workflows.engine import bodies, effects
+from django_workflows.engine import effects
 from django_workflows.engine.blocking import BlockingTurn, Lane
+from django_workflows.engine.contexts import in_context
 from django_workflows.exceptions import Abandoned, ControlFlow, Parked
 
 RunBranch = Callable[[Lane, effects.Branches, int, bool], Any]  # index, inline
@@ -58,7 +59,7 @@ class BranchCrew:
             return
         for _ in range(min(self.limit, len(self.todo))):
             self._count(1)
-            if not self.turn.helpers.try_branch(bodies.in_context(self._serve)):
+            if not self.turn.helpers.try_branch(in_context(self._serve)):
                 self._count(-1)
                 return
 

@@ -6,9 +6,11 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 from functools import cached_property
 from typing import Any
 
+from django_workflows.engine.contexts import prepare_thread
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.pool import Helpers, Pool
 from django_workflows.engine.pulse import Pulse
@@ -28,6 +30,7 @@ class LoopThread:
         self._thread = threading.Thread(target=self._run, name="workflows-loop", daemon=True)
         self._started = False
         self.pulse = Pulse("the event loop")
+        self._surroundings = Context()  # the variables that turns begin with
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -39,6 +42,8 @@ class LoopThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.pulse.thread = threading.get_ident()
+        prepare_thread()
+        self._surroundings = copy_context()
         while True:
             try:
                 self.loop.run_forever()
@@ -60,7 +65,7 @@ class LoopThread:
 
     def _start(self, coroutines: list[Callable[[], Any]]) -> None:
         for coroutine in coroutines:
-            task = self.loop.create_task(coroutine())
+            task = self.loop.create_task(coroutine(), context=self._surroundings.copy())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -9,7 +9,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from django_workflows.authoring.context import AsyncChildHandle, AsyncContext, A
 from django_workflows.engine import bodies, effects, endings, lines, swallowing
 from django_workflows.engine.acting import ActingTurn
 from django_workflows.engine.branching import Failure, close
+from django_workflows.engine.contexts import awaited_in, own_context
 from django_workflows.engine.journal import Scope, branch_prefix
 from django_workflows.engine.procedures import procedure_for
 from django_workflows.engine.writes import Ending
@@ -78,7 +78,7 @@ class LoopTurn(ActingTurn):
 
     async def _run_main(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """The function in a task of its own, so that unwinding can cancel it and this one goes on."""
-        context = copy_context()
+        context = own_context()
         context.run(lines.line.set, (self, Scope()))
         self.main = asyncio.Task(coroutine, loop=self.loop, context=context)
         try:
@@ -183,18 +183,18 @@ class LoopTurn(ActingTurn):
     # loops and branches
 
     async def _iterate(self, effect: effects.Iterate) -> Any:
-        token = lines.line.set((self, Scope(effect.prefix)))
-        try:
-            return await effect.body(AsyncContext(self.perform, self.info, self.state), *effect.args)
-        finally:
-            lines.line.reset(token)
+        return await awaited_in(own_context(), self._run_iteration(effect))
+
+    async def _run_iteration(self, effect: effects.Iterate) -> Any:
+        lines.line.set((self, Scope(effect.prefix)))
+        return await effect.body(AsyncContext(self.perform, self.info, self.state), *effect.args)
 
     async def _branches(self, effect: effects.Branches) -> Any:
         if effect.only is not None:
             for index, branch in enumerate(effect.branches):
                 if index != effect.only and asyncio.iscoroutine(branch):
                     branch.close()
-            return {effect.only: await self._run_branch(effect, effect.only)}
+            return {effect.only: await awaited_in(own_context(), self._run_branch(effect, effect.only))}
         lanes = asyncio.Semaphore(effect.concurrency) if effect.concurrency else None
         tasks = [self._spawn(effect, index, lanes) for index in range(len(effect.branches))]
         if not tasks:
@@ -220,7 +220,7 @@ class LoopTurn(ActingTurn):
 
         self.is_spawning = True
         try:
-            task = self.loop.create_task(branch())
+            task = self.loop.create_task(branch(), context=own_context())
         finally:
             self.is_spawning = False
         self.adopt(task)
@@ -230,7 +230,7 @@ class LoopTurn(ActingTurn):
     async def _run_branch(self, effect: effects.Branches, index: int) -> Any:
         """The result of a branch, or a `Failure`; control flow propagates."""
         branch = effect.branches[index]
-        token = lines.line.set((self, Scope(branch_prefix(effect.key, index))))
+        lines.line.set((self, Scope(branch_prefix(effect.key, index))))
         try:
             if isinstance(branch, AsyncChildHandle):
                 return await branch.result()
@@ -245,8 +245,6 @@ class LoopTurn(ActingTurn):
             raise
         except BaseException as error:
             return Failure(error)
-        finally:
-            lines.line.reset(token)
 
 
 Action = Callable[[LoopTurn, Any], Awaitable[Any]]

@@ -10,6 +10,8 @@ from queue import Empty, SimpleQueue
 
 from django.db import connections
 
+from django_workflows.engine.contexts import own_context, prepare_thread
+
 logger = logging.getLogger("django_workflows")
 
 IDLE_SECONDS = 60.0
@@ -65,6 +67,7 @@ class Pool:
             self._idle += 1
 
     def _serve(self) -> None:
+        prepare_thread()
         while True:
             try:
                 self._offers.get(timeout=IDLE_SECONDS)
@@ -88,7 +91,7 @@ class Pool:
 
     def _call(self, call: Call) -> None:
         try:
-            call()
+            own_context().run(call)
         except Exception:
             logger.exception("A thread of the worker met an error of the engine")
 

@@ -18,6 +18,7 @@ from django_workflows.engine import bodies, effects, endings, swallowing, transa
 from django_workflows.engine.blocking import BlockingTurn, Lane
 from django_workflows.engine.branch_crew import BranchCrew
 from django_workflows.engine.branching import Failure
+from django_workflows.engine.contexts import in_context, own_context
 from django_workflows.engine.journal import Scope, branch_prefix
 from django_workflows.engine.procedures import procedure_for
 from django_workflows.engine.relay import Baton
@@ -39,7 +40,7 @@ class ThreadTurn(BlockingTurn):
         try:
             args, kwargs = endings.arguments_of(self)
             lane = Lane(Scope(), inline=False)
-            value = self.definition.fn(self.context(lane), *args, **kwargs)
+            value = own_context().run(self.definition.fn, self.context(lane), *args, **kwargs)
             transactions.close_left_open(lane.transactions)
             return endings.after_return(self, value)
         except NonDeterminism as mismatch:
@@ -174,7 +175,7 @@ class ThreadTurn(BlockingTurn):
     def _invoke_apart(self, effect: effects.Invoke) -> effects.Outcome:
         """A `def` body cannot be stopped: it runs in a thread that is left behind when its time is up."""
         attempt = bodies.Attempt(self, effect)
-        self.helpers.run_apart(bodies.in_context(attempt.run))
+        self.helpers.run_apart(in_context(attempt.run))
         return attempt.result(bodies.seconds_of(effect))
 
     def _deliver(self, lane: Lane, effect: effects.Deliver) -> None:
@@ -185,7 +186,7 @@ class ThreadTurn(BlockingTurn):
 
     def _iterate(self, lane: Lane, effect: effects.Iterate) -> Any:
         inner = Lane(Scope(effect.prefix), inline=lane.inline)
-        return _plain(effect.body(self.context(inner), *effect.args))
+        return _plain(own_context().run(effect.body, self.context(inner), *effect.args))
 
     # waiting
 
@@ -234,7 +235,7 @@ class ThreadTurn(BlockingTurn):
                 return self.perform(inner, commands.WaitForChild("", branch._key))
             if isinstance(branch, Token):
                 return self.perform(inner, commands.WaitForToken("", branch._key))
-            value = _plain(branch(self.context(inner)))
+            value = _plain(own_context().run(branch, self.context(inner)))
             transactions.close_left_open(inner.transactions)
             return value
         except bodies.NOT_FAILURES:
