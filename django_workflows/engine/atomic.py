@@ -10,7 +10,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,16 +19,24 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows.engine import statements
 from django_workflows.engine.database import reading, transact
 from django_workflows.engine.dialects import Dialect, dialect_of
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, sqlstate_of
 from django_workflows.engine.journal import Entry
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import Write
-from django_workflows.exceptions import Abandoned, WorkflowsError
+from django_workflows.exceptions import Abandoned, NonRetryable, WorkflowsError
 from django_workflows.models import Status
+
+T = TypeVar("T")
 
 
 class ClosedConnection(WorkflowsError):
     """The step closed the connection of its own transaction, whose writes are gone. Leave it open."""
+
+
+class EndedTransaction(NonRetryable):
+    """The step ended its own transaction, by `COMMIT` or `ROLLBACK` in SQL or through the driver: what it wrote was
+    not stored together with its result. Leave that to @step(atomic=True), or use a step that is not atomic.
+    """
 
 
 class _Foreign(Exception):
@@ -39,7 +47,14 @@ class _Foreign(Exception):
         self.error = error
 
 
+NO_SAVEPOINT = {"3B001", "25P01"}  # none of that name; no transaction at all
+
 FENCE = "SELECT claim, status, requested FROM django_workflows_execution WHERE id {among} {lock}"
+
+# Whoever ends the transaction, by whatever means, ends the savepoint: it tells whether all that was written since is
+# in one transaction with what follows.
+BEGIN_BODY = "SAVEPOINT django_workflows_body"
+END_BODY = "RELEASE SAVEPOINT django_workflows_body"
 
 STORED = "SELECT 1 FROM django_workflows_stepresult WHERE id {among} AND status = %s"
 
@@ -95,6 +110,19 @@ def _call(work: Callable[[CursorWrapper], Entry], cursor: CursorWrapper) -> Entr
     if cursor.db.closed_in_transaction:
         raise ClosedConnection(ClosedConnection.__doc__)
     return entry
+
+
+def in_one_transaction(cursor: CursorWrapper, body: Callable[[], T]) -> T:
+    """Call `body`, which may do what it likes with the connection. Raises `EndedTransaction`."""
+    cursor.execute(BEGIN_BODY)
+    value = body()
+    try:
+        cursor.execute(END_BODY)
+    except DatabaseError as error:
+        if sqlstate_of(error) in NO_SAVEPOINT or "no such savepoint" in str(error):
+            raise EndedTransaction(" ".join(str(EndedTransaction.__doc__).split())) from error
+        raise
+    return value
 
 
 def _is_of(connection: BaseDatabaseWrapper, error: BaseException) -> bool:

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -16,8 +17,8 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec, conf
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
-from django_workflows.engine import transactions
-from django_workflows.engine.atomic import store_with
+from django_workflows.engine import forks, hooks, transactions
+from django_workflows.engine.atomic import in_one_transaction, store_with
 from django_workflows.engine.contexts import awaited_in, own_context
 from django_workflows.engine.database import reading
 from django_workflows.engine.dialects import dialect_of
@@ -33,6 +34,8 @@ T = TypeVar("T")
 
 # What ends the process, or unwinds the workflow, is no failure of a step.
 NOT_FAILURES = (KeyboardInterrupt, SystemExit, ControlFlow)
+
+IN_A_COPY = "ctx belongs to the worker; this process was forked from it. Fork in steps, and use no ctx in the child."
 
 
 def call_sync(
@@ -56,7 +59,7 @@ def _call_sync(turn: Turn, effect: Invoke, before: dict[str, int] | None, may_co
     try:
         if effect.step.options.atomic:
             return _call_atomic(turn, effect, may_commit)
-        value = _function_of(effect)(*effect.args, **effect.kwargs)
+        value = _run(effect)
         transactions.close_left_open(before)
         return outcome(effect, value)
     except NOT_FAILURES:
@@ -76,8 +79,9 @@ async def _call_async(effect: Invoke) -> Outcome:
     entered.set(effect.current)
     limit = asyncio.timeout(seconds_of(effect))
     try:
-        call = effect.step.fn(*effect.args, **effect.kwargs)
-        value = await (call if effect.step.options.timeout is None else _within(limit, call))
+        with forks.guard:
+            call = effect.step.fn(*effect.args, **effect.kwargs)
+            value = await (call if effect.step.options.timeout is None else _within(limit, call))
         return outcome(effect, value)
     except NOT_FAILURES:
         raise
@@ -97,6 +101,11 @@ async def _within(limit: asyncio.Timeout, call: Awaitable[Any]) -> Any:
 def _is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _run(effect: Invoke) -> Any:
+    with forks.guard:
+        return _function_of(effect)(*effect.args, **effect.kwargs)
 
 
 def _function_of(effect: Invoke) -> Callable[..., Any]:
@@ -142,8 +151,10 @@ def _call_atomic(turn: Turn, effect: Invoke, may_commit: Callable[[], bool]) -> 
     """The body's writes and its journal row in one commit, again as a whole when the database asks for it."""
     outcomes: list[Outcome] = []
 
-    def body(_: Any) -> Entry:
-        outcomes.append(outcome(effect, effect.step.fn(*effect.args, **effect.kwargs)))
+    def body(cursor: CursorWrapper) -> Entry:
+        value = in_one_transaction(cursor, partial(_run, effect))
+        outcomes.append(outcome(effect, value))
+        hooks.tell_of_failures(turn, effect, cursor.db)
         if not may_commit():
             raise Abandoned
         return turn.final_entry(effect.entry, outcomes[-1].text)

@@ -18,6 +18,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows.engine.dialects import Dialect, dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, Fault, fault_of
 from django_workflows.engine.pulse import rest
+from django_workflows.engine.forks import in_children
 
 # SQLite needs no driver, and Django may work with psycopg 2
 psycopg: Any = import_module("psycopg") if find_spec("psycopg") else None
@@ -34,6 +35,15 @@ KEPT_AFTER = 3  # executions of a statement on one connection, after which its p
 
 # SQLite has one writer. Waiting for it in Python is fair and cheap; waiting in SQLite is polling.
 _sqlite_writer = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """The thread that holds it does not exist in a forked process."""
+    global _sqlite_writer
+    _sqlite_writer = threading.RLock()
+
+
+in_children(_renew_lock)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import AsyncChildHandle, AsyncContext, AsyncToken
-from django_workflows.engine import bodies, effects, endings, lines, swallowing
+from django_workflows.engine import bodies, effects, endings, forks, lines, swallowing
 from django_workflows.engine.acting import ActingTurn
 from django_workflows.engine.branching import Failure, close
 from django_workflows.engine.contexts import awaited_in, own_context
@@ -82,7 +82,8 @@ class LoopTurn(ActingTurn):
         context.run(lines.line.set, (self, Scope()))
         self.main = asyncio.Task(coroutine, loop=self.loop, context=context)
         try:
-            return await self.main
+            with forks.guard:
+                return await self.main
         except asyncio.CancelledError:
             self.main.cancel()
             raise
@@ -166,6 +167,8 @@ class LoopTurn(ActingTurn):
             )
 
     def _check_usable(self, line: lines.Line | None) -> None:
+        if forks.is_copy():
+            raise ContextMisuse(bodies.IN_A_COPY)
         if self.has_ended:
             swallowing.count(self)
             raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")

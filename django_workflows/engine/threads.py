@@ -14,7 +14,7 @@ from typing import Any
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import ChildHandle, Context, Token
-from django_workflows.engine import bodies, effects, endings, swallowing, transactions
+from django_workflows.engine import bodies, effects, endings, forks, swallowing, transactions
 from django_workflows.engine.blocking import BlockingTurn, Lane
 from django_workflows.engine.branch_crew import BranchCrew
 from django_workflows.engine.branching import Failure
@@ -40,7 +40,8 @@ class ThreadTurn(BlockingTurn):
         try:
             args, kwargs = endings.arguments_of(self)
             lane = Lane(Scope(), inline=False)
-            value = own_context().run(self.definition.fn, self.context(lane), *args, **kwargs)
+            with forks.guard:
+                value = own_context().run(self.definition.fn, self.context(lane), *args, **kwargs)
             transactions.close_left_open(lane.transactions)
             return endings.after_return(self, value)
         except NonDeterminism as mismatch:
@@ -89,6 +90,8 @@ class ThreadTurn(BlockingTurn):
                 answer, send = error, procedure.throw
 
     def _check_usable(self, lane: Lane) -> None:
+        if forks.is_copy():
+            raise ContextMisuse(bodies.IN_A_COPY)
         if self.has_ended:
             self._insist_on_the_end()
             raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")
@@ -235,7 +238,8 @@ class ThreadTurn(BlockingTurn):
                 return self.perform(inner, commands.WaitForChild("", branch._key))
             if isinstance(branch, Token):
                 return self.perform(inner, commands.WaitForToken("", branch._key))
-            value = _plain(own_context().run(branch, self.context(inner)))
+            with forks.guard:
+                value = _plain(own_context().run(branch, self.context(inner)))
             transactions.close_left_open(inner.transactions)
             return value
         except bodies.NOT_FAILURES:

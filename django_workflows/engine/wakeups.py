@@ -13,6 +13,7 @@ from typing import Protocol
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import clock, conf
+from django_workflows.engine.forks import in_children
 
 logger = logging.getLogger("django_workflows")
 
@@ -48,6 +49,15 @@ def unsubscribe(wake_up: WakeUp) -> None:
     remaining = list(_in_process)
     remaining.remove(wake_up)
     _in_process = tuple(remaining)
+
+
+def _unsubscribe_all() -> None:
+    """In a forked process there is no pump to be woken."""
+    global _in_process
+    _in_process = ()
+
+
+in_children(_unsubscribe_all)
 
 
 def notify(queue: str, alias: str | None = None, *, priority: int | None = None) -> None:

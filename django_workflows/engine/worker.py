@@ -23,6 +23,7 @@ from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
 from django_workflows.engine import lifecycle, wakeups
 from django_workflows.engine.attending import Attendant, Chore
+from django_workflows.engine import forks, lifecycle, wakeups
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.crew import TurnCrew
 from django_workflows.engine.database import repeated
@@ -110,7 +111,8 @@ class WorkerProcess:
         """SIGTERM drains; it may come twice, from a service manager too. Ctrl-C is the supervisor's, who passes it on,
         and who kills when it is told a second time.
         """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        forks.this_is_a_worker()
+        signal.signal(signal.SIGINT, forks.ignore)
         signal.signal(signal.SIGTERM, self._on_term)
 
     def _on_term(self, number: int, frame: Any) -> None:

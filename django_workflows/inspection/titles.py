@@ -49,6 +49,11 @@ def _of_error(name: str, data: Mapping[str, Any]) -> str:
         return _("Step %(step)s: attempt %(number)s was lost with its worker") % (values | {"step": name})
     if "attempt" in data:
         return _("Step %(step)s: attempt %(number)s failed: %(error)s") % (values | {"step": name})
+    if "hook" in data:
+        return _("Step %(step)s is done; what it had called after the commit failed: %(error)s") % {
+            "step": name,
+            "error": values["error"],
+        }
     if "requested" in data:
         return _("%(name)s was asked for and did not apply") % values
     return _("%(name)s: %(error)s") % values if "error" in data else capfirst(name)

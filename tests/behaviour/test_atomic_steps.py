@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -150,3 +150,121 @@ def test_a_step_that_closes_the_connection_of_its_transaction_fails(workflows: W
 
     with pytest.raises(ExecutionFailed, match="ClosedConnection"):
         workflows.result(flow.start())
+
+
+def _execute(statement: str) -> Callable[[], None]:
+    def end() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    end.__name__ = statement
+    return end
+
+
+def _commit_through_the_driver() -> None:
+    connection.connection.commit()
+
+
+def _roll_back_through_the_driver() -> None:
+    connection.connection.rollback()
+
+
+def _commit_and_begin() -> None:
+    _execute("COMMIT")()
+    _execute("BEGIN")()
+
+
+ENDS = [_execute("ROLLBACK"), _execute("COMMIT"), _commit_through_the_driver, _roll_back_through_the_driver]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("then", ["nothing", "more"])
+@pytest.mark.parametrize("end", [*ENDS, _commit_and_begin], ids=lambda end: end.__name__)
+def test_a_step_that_ends_its_own_transaction_has_not_succeeded(
+    workflows: Workflows, colour: Colour, counter: Counter, end: Callable[[], None], then: str
+) -> None:
+    """Promise 3: its writes and its result would not be one commit. It is not tried again, as it would be no better."""
+
+    @step(atomic=True)
+    def sly() -> str:
+        counter.count()
+        Group.objects.create(name="before")
+        end()
+        if then == "more":
+            Group.objects.create(name="after")
+        return "done"
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> str:
+        return await ctx.do(sly)
+
+    with pytest.raises(ExecutionFailed, match="EndedTransaction"):
+        workflows.result(flow.start())
+    assert len(counter) == 1
+    assert connection.get_autocommit()
+    assert not connection.in_atomic_block
+
+
+@pytest.mark.django_db(transaction=True)
+def test_savepoints_of_a_step_are_its_own_affair(workflows: Workflows, colour: Colour) -> None:
+    @step(atomic=True)
+    def book() -> None:
+        Group.objects.create(name="kept")
+        with suppress(LookupError), transaction.atomic():
+            Group.objects.create(name="undone")
+            raise LookupError
+        with transaction.atomic():
+            Group.objects.create(name="inner")
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> None:
+        await ctx.do(book)
+
+    workflows.result(flow.start())
+    assert set(Group.objects.values_list("name", flat=True)) == {"kept", "inner"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_step_that_marks_its_transaction_for_rollback_has_not_succeeded(workflows: Workflows, colour: Colour) -> None:
+    @step(atomic=True, retry=ONCE)
+    def book() -> None:
+        Group.objects.create(name="half")
+        transaction.set_rollback(True)
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> None:
+        await ctx.do(book)
+
+    with pytest.raises(ExecutionFailed, match="TransactionManagementError"):
+        workflows.result(flow.start())
+    assert not Group.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hook_that_fails_after_the_commit_is_told_and_is_no_failed_attempt(
+    workflows: Workflows, colour: Colour, counter: Counter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The step is stored; the hooks after the failing one are called."""
+
+    def send_mail() -> None:
+        raise ConnectionError("mail server down")
+
+    @step(atomic=True)
+    def pay() -> str:
+        Group.objects.create(name="paid")
+        transaction.on_commit(send_mail)
+        transaction.on_commit(counter.count)
+        return "paid"
+
+    @colour()
+    async def flow(ctx: AsyncContext) -> str:
+        return await ctx.do(pay)
+
+    execution = flow.start()
+    assert workflows.result(execution) == "paid"
+    assert (Group.objects.count(), len(counter)) == (1, 1)
+    titles = [entry["title"] for entry in execution.history()]
+    assert "Step pay is done; what it had called after the commit failed: ConnectionError" in titles
+    assert not [title for title in titles if "attempt" in title]
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert "send_mail" in record.getMessage()

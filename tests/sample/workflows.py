@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django_workflows import AsyncContext, Context, step, workflow
+from tests.sample import children as children  # its workflows are found here
 from tests.sample import faults
 from tests.sample.ledger import here
 
