@@ -23,10 +23,8 @@ def tell_of_failures(turn: Turn, effect: Invoke, connection: BaseDatabaseWrapper
     Inside somebody's own transaction, in EAGER, they are called when that commits, and are its affair.
     """
     if not connection.savepoint_ids:
-        connection.run_on_commit[:] = [
-            (sids, partial(_call, turn, effect, function), robust)
-            for sids, function, robust in connection.run_on_commit
-        ]
+        hooks: list[Any] = connection.run_on_commit  # Django's stubs do not know the third of each
+        hooks[:] = [(sids, partial(_call, turn, effect, function), robust) for sids, function, robust in hooks]
 
 
 def _call(turn: Turn, effect: Invoke, function: Callable[[], Any]) -> None:

@@ -61,7 +61,7 @@ def _known() -> tuple[BaseDatabaseWrapper, ...]:
 def doubt_all() -> None:
     """The database was away: have each connection of this process, whoever has it, tried before it is used again."""
     with _guard:
-        connections = list(_everywhere)
+        connections: list[Any] = list(_everywhere)
     for connection in connections:
         connection.health_check_enabled, connection.health_check_done = True, False
 

@@ -80,13 +80,15 @@ def sample_fork(how: str) -> int:
 
 @step(retry=ONCE)
 async def sample_fork_async(how: str) -> int:
-    return sample_fork.fn(how)
+    status: int = sample_fork.fn(how)
+    return status
 
 
 @step(atomic=True, retry=ONCE)
 def sample_fork_atomic(how: str) -> int:
     Group.objects.create(name="parent")
-    return sample_fork.fn(how)
+    status: int = sample_fork.fn(how)
+    return status
 
 
 @workflow
