@@ -23,6 +23,9 @@ class Surroundings(Protocol):
     def run_apart(self, fn: Callable[[], None]) -> Awaitable[None]:
         """Start `fn` in a thread that may be left behind; without such threads, call it."""
 
+    async def tend(self, body: Callable[[], Awaitable[effects.Outcome]]) -> effects.Outcome:
+        """Run the body of an `async def` step; it leaves nothing on connections that others use after it."""
+
     def flush(self, turn: Turn) -> Awaitable[None]:
         """Have the turn's write stored soon; the answer comes by `receive()`."""
 
@@ -69,7 +72,7 @@ class ActingTurn(RestingTurn):
         token = lines.line.set(None)
         try:
             if effect.step.is_async:
-                return await bodies.call_async(effect)
+                return await self.surroundings.tend(partial(bodies.call_async, effect))
             return await self._invoke_in_thread(effect)
         finally:
             lines.line.reset(token)

@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec, conf
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
-from django_workflows.engine import forks, hooks, transactions
+from django_workflows.engine import forks, hooks, sessions, transactions
 from django_workflows.engine.atomic import in_one_transaction, store_with
 from django_workflows.engine.contexts import awaited_in, own_context
 from django_workflows.engine.database import reading
@@ -68,6 +68,8 @@ def _call_sync(turn: Turn, effect: Invoke, before: dict[str, int] | None, may_co
         transactions.roll_back_left_open(before)
         transactions.renew_connections()
         return Outcome(error=error)
+    finally:
+        sessions.after_body()
 
 
 async def call_async(effect: Invoke) -> Outcome:

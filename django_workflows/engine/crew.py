@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from django_workflows.authoring.registry import registry
-from django_workflows.engine import endings, transactions
+from django_workflows.engine import endings
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.looping import LoopThread
 from django_workflows.engine.loops import LoopTurn
@@ -78,8 +78,6 @@ class TurnCrew:
             self.loop.submit(coroutines)
 
     def _run_in_thread(self, turn: ThreadTurn) -> None:
-        transactions.roll_back_left_open({})
-        transactions.renew_connections()
         try:
             ending = turn.run()
         except (SystemExit, KeyboardInterrupt) as error:

@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -72,6 +73,16 @@ def open_cursor(alias: str) -> CursorWrapper:
     ):
         cursor.cursor = psycopg.Cursor(raw)  # inside Django's wrapper, so that hooks still see every statement
     return cursor
+
+
+def own_connection(alias: str) -> None:
+    """Have this thread, which is the engine's, connect beside the project's pool: that is for bodies. With DEBUG it
+    notes no statements, as there is no request whose end would forget them.
+    """
+    connection = connections[alias]
+    options = {name: value for name, value in connection.settings_dict["OPTIONS"].items() if name != "pool"}
+    connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
+    connection.queries_log = deque(maxlen=0)
 
 
 def planning_cursor(cursor: CursorWrapper) -> CursorWrapper:

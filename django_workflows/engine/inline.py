@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -20,18 +21,22 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, grain_of, monotonic
-from django_workflows.engine import claiming, endings, lifecycle, loading
+from django_workflows.engine import claiming, endings, lifecycle, loading, transactions
 from django_workflows.engine.database import reading, transact
 from django_workflows.engine.dialects import Dialect, dialect_of, read_time, read_uuid_or_none
+from django_workflows.engine.effects import Outcome
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.loops import LoopTurn
 from django_workflows.engine.repertoire import stored
 from django_workflows.engine.storing import store_all
 from django_workflows.engine.threads import ThreadTurn
+from django_workflows.engine.transactions import OpenTransaction
 from django_workflows.engine.turn import Turn
 from django_workflows.engine.writes import Ending, Verdict
 from django_workflows.models import Execution
+
+T = TypeVar("T")
 
 LEASE = 3600.0  # nobody extends it; it tells when a process has died in the middle
 PATIENCE = 60.0  # seconds for which another transaction may lock an execution that goes on here
@@ -120,6 +125,15 @@ class CallerLoop:
 
     def run_apart(self, fn: Callable[[], None]) -> Awaitable[None]:
         return sync_to_async(fn, thread_sensitive=True)()
+
+    async def tend(self, body: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        before = await self._in_thread(transactions.open_now)
+        outcome = await body()
+        left = await self._in_thread(partial(transactions.roll_back_left_open, before))
+        return Outcome(error=OpenTransaction(OpenTransaction.__doc__)) if left and outcome.error is None else outcome
+
+    async def _in_thread(self, fn: Callable[[], T]) -> T:
+        return await sync_to_async(fn, thread_sensitive=True)()
 
     def flush(self, turn: Turn) -> Awaitable[None]:
         return sync_to_async(self._committer.flush, thread_sensitive=True)(turn)

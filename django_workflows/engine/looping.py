@@ -10,10 +10,16 @@ from contextvars import Context, copy_context
 from functools import cached_property
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
+from django_workflows.engine import sessions, transactions
 from django_workflows.engine.contexts import prepare_thread
+from django_workflows.engine.effects import Outcome
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.pool import Helpers, Pool
 from django_workflows.engine.pulse import Pulse
+from django_workflows.engine.sessions import ThreadConnections
+from django_workflows.engine.transactions import OpenTransaction
 from django_workflows.engine.turn import Committer, Turn
 
 
@@ -31,6 +37,8 @@ class LoopThread:
         self._started = False
         self.pulse = Pulse("the event loop")
         self._surroundings = Context()  # the variables that turns begin with
+        self._connections: ThreadConnections | None = None  # of the thread in which asgiref calls the ORM
+        self._bodies = self._rolled_back = 0  # `async def` steps under way; transactions that they left open
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -55,6 +63,7 @@ class LoopThread:
         if not self._started:
             self._started = True
             self._thread.start()
+            coroutines = [self._own_thread_of_orm, *coroutines]
         self.loop.call_soon_threadsafe(self._start, coroutines)
 
     def ask_for_sign(self) -> None:
@@ -98,6 +107,32 @@ class LoopThread:
 
     async def run_apart(self, fn: Callable[[], None]) -> None:
         self._helpers.run_apart(fn)
+
+    async def tend(self, body: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """All `async def` bodies share the thread in which asgiref calls the ORM, and its connections: nobody knows
+        whose writes stand in a transaction that is open there between two calls.
+        """
+        rolled_back = self._rolled_back
+        self._bodies += 1
+        try:
+            outcome = await body()
+        finally:
+            self._bodies -= 1
+        if self._connections is not None and self._connections.need_tidying:
+            left = await sync_to_async(self._tidy)(self._connections, is_idle=not self._bodies)
+            self._rolled_back += bool(left)
+        if outcome.error is None and self._rolled_back != rolled_back:
+            return Outcome(error=OpenTransaction(OpenTransaction.__doc__))
+        return outcome
+
+    def _tidy(self, connections: ThreadConnections, *, is_idle: bool) -> list[str]:
+        left = transactions.roll_back_left_open({})
+        transactions.renew_connections()
+        connections.tidy(is_idle=is_idle)
+        return left
+
+    async def _own_thread_of_orm(self) -> None:
+        self._connections = await sync_to_async(sessions.own_this_thread)()
 
     async def flush(self, turn: Turn) -> None:
         self._committer.flush(turn)

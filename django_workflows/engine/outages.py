@@ -14,6 +14,7 @@ from django_workflows.clock import monotonic
 from django_workflows.engine.database import transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.transactions import doubt_all
 
 logger = logging.getLogger("django_workflows")
 
@@ -49,6 +50,7 @@ class Outage:
         `connect` raises while the database cannot do what is asked of it: to answer is not enough.
         """
         began = monotonic()
+        doubt_all()
         if not self._failures:
             logger.warning("The database cannot be used (%s). Waiting for it; nothing is lost.", str(error).strip())
         while (end := give_up_at()) is None or monotonic() < end:
@@ -60,6 +62,7 @@ class Outage:
                 connect()
             except UNREACHABLE:
                 continue
+            doubt_all()  # bodies may have connected in between
             if (seconds := monotonic() - began) > WORTH_TELLING:
                 logger.warning("The database answers again after %.1f s.", seconds)
             return True

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 
 from django.db import connections
 
+from django_workflows.engine import sessions
 from django_workflows.engine.contexts import own_context, prepare_thread
 
 logger = logging.getLogger("django_workflows")
@@ -68,6 +69,7 @@ class Pool:
 
     def _serve(self) -> None:
         prepare_thread()
+        sessions.own_this_thread()
         while True:
             try:
                 self._offers.get(timeout=IDLE_SECONDS)
@@ -92,6 +94,7 @@ class Pool:
     def _call(self, call: Call) -> None:
         try:
             own_context().run(call)
+            sessions.after_call()
         except Exception:
             logger.exception("A thread of the worker met an error of the engine")
 

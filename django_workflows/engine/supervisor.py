@@ -21,6 +21,7 @@ from django.db import connections
 
 from django_workflows import conf
 from django_workflows.clock import monotonic
+from django_workflows.engine.database import own_connection
 from django_workflows.engine.keeper import Keeper
 from django_workflows.engine.shared import COUNTERS, Identity, SharedMemory
 from django_workflows.engine.worker import WorkerOptions, WorkerProcess
@@ -142,6 +143,7 @@ class Supervisor:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._hear_signals()
+        own_connection(conf.database())
         Keeper(read, self._memory, self._keeper_slot).run()
         return 0
 
@@ -157,6 +159,7 @@ class Supervisor:
         worker = WorkerProcess(identity, self._options, self._memory.slot(identity.index), lifeline=self._lifeline_read)
         worker.handle_signals()
         self._hear_signals()
+        own_connection(conf.database())
         return worker.run()
 
     def _hear_signals(self) -> None:

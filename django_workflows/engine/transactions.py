@@ -97,6 +97,8 @@ def _depth(connection: BaseDatabaseWrapper) -> int:
 
 def has_begun(raw: Any) -> bool:
     """Whether a transaction is open on this connection of a driver."""
+    if is_closed(raw):
+        return False
     if isinstance(raw, sqlite3.Connection):
         return raw.in_transaction
     status = getattr(getattr(raw, "info", None), "transaction_status", None)
@@ -131,7 +133,7 @@ def _begins_by_itself(connection: BaseDatabaseWrapper) -> bool:
     committed.
     """
     raw: Any = connection.connection
-    if raw is None or connection.in_atomic_block:
+    if raw is None or connection.in_atomic_block or is_closed(raw):
         return False
     if isinstance(raw, sqlite3.Connection):
         return not connection.autocommit or raw.isolation_level is not None
@@ -161,7 +163,12 @@ def renew_connections() -> None:
 
 def is_closed(raw: Any) -> bool:
     """Whether the driver knows that this connection is no more."""
-    return bool(getattr(raw, "closed", False))
+    if not isinstance(raw, sqlite3.Connection):
+        return bool(getattr(raw, "closed", False))
+    try:
+        return raw.total_changes < 0
+    except sqlite3.ProgrammingError:
+        return True
 
 
 def _answers(connection: BaseDatabaseWrapper) -> bool:

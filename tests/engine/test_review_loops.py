@@ -12,6 +12,7 @@ from typing import Any
 from django_workflows.authoring.context import AsyncContext
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
+from django_workflows.engine.effects import Outcome
 from django_workflows.engine.lines import task_factory
 from django_workflows.engine.loading import Loaded
 from django_workflows.engine.loops import LoopTurn
@@ -30,6 +31,9 @@ class Here:
 
     async def run_apart(self, fn: Callable[[], None]) -> None:
         fn()
+
+    async def tend(self, body: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        return await body()
 
     async def flush(self, turn: Turn) -> None:
         StoresAtOnce().flush(turn)
