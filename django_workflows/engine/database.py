@@ -18,8 +18,8 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine.dialects import Dialect, dialect_of
 from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, Fault, fault_of
-from django_workflows.engine.pulse import rest
 from django_workflows.engine.forks import in_children
+from django_workflows.engine.pulse import rest
 
 # SQLite needs no driver, and Django may work with psycopg 2
 psycopg: Any = import_module("psycopg") if find_spec("psycopg") else None

@@ -21,9 +21,8 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
-from django_workflows.engine import lifecycle, wakeups
-from django_workflows.engine.attending import Attendant, Chore
 from django_workflows.engine import forks, lifecycle, wakeups
+from django_workflows.engine.attending import Attendant, Chore
 from django_workflows.engine.claiming import Peek
 from django_workflows.engine.crew import TurnCrew
 from django_workflows.engine.database import repeated
