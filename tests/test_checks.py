@@ -317,3 +317,23 @@ def test_steps_with_a_timeout_are_named_when_connections_are_short(
         (message,) = check_server(databases=["default"])
         assert f"{50 * (10 + 5 + 2) + 1} connections" in message.msg
         assert ("50 × 15 in `def` steps" in message.msg) == is_named
+
+
+def test_a_time_zone_of_sqlite_is_refused() -> None:
+    """Django would write local times beside the engine's UTC."""
+    told = SimpleNamespace(settings_dict={"TIME_ZONE": "Europe/Berlin"}, alias="default", is_in_memory_db=lambda: True)
+    assert "django_workflows.E016" in {message.id for message in databases._sqlite(told)}  # type: ignore[arg-type]  # enough of one
+
+
+def test_a_database_that_is_not_in_utf8_is_refused() -> None:
+    class Cursor:
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *args: Any) -> None: ...
+        def execute(self, sql: str) -> None: ...
+        def fetchone(self) -> tuple[str]:
+            return ("LATIN1",)
+
+    (message,) = databases._encoding(SimpleNamespace(alias="default", cursor=Cursor))  # type: ignore[arg-type]  # enough of one
+    assert message.id == "django_workflows.E017"

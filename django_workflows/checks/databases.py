@@ -64,7 +64,7 @@ def check_server(
     connection = connections[conf.database()]
     match connection.vendor:
         case "postgresql":
-            return list(_connections(connection))
+            return [*_encoding(connection), *_connections(connection)]
         case "sqlite":
             return list(_journal_mode(connection))
     return []
@@ -91,6 +91,13 @@ def _sqlite(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
             f"The engine needs SQLite 3.35 or newer; this Python has {sqlite3.sqlite_version}.",
             hint="Use a newer Python, or PostgreSQL.",
             id="django_workflows.E010",
+        )
+    if connection.settings_dict.get("TIME_ZONE"):
+        yield Error(
+            f"DATABASES[{connection.alias!r}]['TIME_ZONE'] is set, and SQLite keeps times without a zone: what Django "
+            "writes and what the engine writes would be hours apart.",
+            hint="Take it out; with USE_TZ everything is stored in UTC.",
+            id="django_workflows.E016",
         )
     if conf.processes() > 1:
         yield Error(
@@ -137,6 +144,18 @@ def _is_wal_file(name: Any) -> bool:
             return file.read(20)[18:20] == b"\x02\x02"
     except (OSError, ValueError):
         return False
+
+
+def _encoding(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_encoding')")
+        encoding = cursor.fetchone()[0]
+    if encoding != "UTF8":
+        yield Error(
+            f"The database {connection.alias!r} stores text as {encoding}: what it cannot hold fails executions.",
+            hint="Make it anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+            id="django_workflows.E017",
+        )
 
 
 def _connections(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:

@@ -262,6 +262,7 @@ _OTHERS = (
     ("set-aside-events", _set_aside),
     ("late-schedules", _late_schedules),
     ("unknown-workflow", _idle("unknown-workflow", outside.unknown)),
+    ("unreadable-schedule", _idle("unreadable-schedule", outside.unreadable)),
     ("failing-trigger", _idle("failing-trigger", outside.failing)),
 )
 _HISTORY = (("double-outcome", _double), ("falling-claim", _falling))

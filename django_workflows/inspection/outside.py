@@ -54,6 +54,20 @@ def unknown(patient: Patient) -> Iterator[Idle]:
         )
 
 
+def unreadable(patient: Patient) -> Iterator[Idle]:
+    """Schedules that nobody can read any more: a time zone that is gone, a row that was made past all checks."""
+    for trigger in _active().filter(type=TriggerType.SCHEDULE).order_by("workflow", "created_at")[:MOST]:
+        config: Mapping[str, Any] = trigger.config if isinstance(trigger.config, Mapping) else {}
+        try:
+            parse_schedule(trigger.pattern, tz=config.get("tz", "UTC"), anchor=trigger.created_at)
+        except (ValueError, TypeError, ArithmeticError, LookupError, OSError) as error:
+            yield Idle(
+                problem=f"the {_named(trigger)} of {trigger.workflow} cannot be read, and starts nothing: {error}",
+                remedy=f"Mend its pattern or its time zone, or {_disable(trigger)}",
+                count=1,
+            )
+
+
 def failing(patient: Patient) -> Iterator[Idle]:
     """Active triggers that were refused again and again, and have started nothing since."""
     records = Event.objects.using(conf.database()).filter(

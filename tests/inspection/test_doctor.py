@@ -491,3 +491,11 @@ def test_a_trigger_that_is_refused_again_and_again_is_named() -> None:
     assert (finding.check, finding.count) == ("failing-trigger", 3)
     assert f"({failing.pk}) was refused 3 times, the last time 5 min ago" in finding.problem
     assert finding.problem.endswith("amount: This argument is required.")
+
+
+def test_a_schedule_that_cannot_be_read_any_more_is_named() -> None:
+    """Its zone was there when it was made."""
+    make_trigger("every 5 minutes", type="schedule", workflow="fulfil", config={"tz": "Mars/Olympus"})
+    finding = only()
+    assert finding.check == "unreadable-schedule"
+    assert "Mars/Olympus" in finding.problem
