@@ -10,7 +10,7 @@ from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine import claiming
-from django_workflows.engine.database import FEW_TRIES, atomically, reading, transact
+from django_workflows.engine.database import FEW_TRIES, atomically, reading, single, transact
 from django_workflows.engine.dialects import dialect_of
 from django_workflows.engine.faults import may_be_one_row
 from django_workflows.engine.isolating import by_halves
@@ -25,7 +25,8 @@ def release_all(alias: str, workers: Sequence[UUID], *, crashed: bool) -> tuple[
     def release(cursor: CursorWrapper, these: Sequence[UUID] | None) -> int:
         return claiming.release_all(cursor, dialect, workers, crashed=crashed, these=these)
 
-    return _for_all(alias, workers, release, transact)  # the histories tell of what is released, or it is not
+    # of a death the histories tell in the same transaction; what ends in order is one statement
+    return _for_all(alias, workers, release, transact if crashed else single)
 
 
 def extend(alias: str, workers: Sequence[UUID], lease: float) -> set[UUID]:
