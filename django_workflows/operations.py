@@ -16,14 +16,16 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from django_workflows import codec, conf, rights
-from django_workflows.engine import announcing, takings, verbs, wakeups
-from django_workflows.engine.database import transact
-from django_workflows.engine.dialects import dialect_of
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
-from django_workflows.engine.verbs import Order, Outcome
+from django_workflows.engine.events import after_commit, take
+from django_workflows.engine.verbs import apply
+from django_workflows.engine.database import notify
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.verbs.apply import Order, Outcome
 from django_workflows.exceptions import EventNotFound, ExecutionNotFound, WorkflowsError
 from django_workflows.models import Event, EventType, Execution
-from django_workflows.models.doors import Operations
+from django_workflows.models.ports import Operations
 
 BATCH = 100
 _TRIES = 3
@@ -46,7 +48,7 @@ _CHANGED = (
     "completed_at",
 )
 
-_PERMISSIONS = dict.fromkeys((*verbs.VERBS, "signal"), "control_execution")
+_PERMISSIONS = dict.fromkeys((*apply.VERBS, "signal"), "control_execution")
 
 
 def pause(execution: Execution | UUID | str, reason: str = "", *, by: Any = None) -> None:
@@ -98,9 +100,9 @@ def redrive(event: Event | UUID | str, reason: str = "", *, by: Any = None) -> b
         raise EventNotFound(f"There is no event {event!r:.100}; an id is a UUID.")
     order = _order("redrive", reason, by)
     data = {"by": order.by, "reason": order.reason, "event": {"id": str(found.pk), "name": found.name}}
-    changed = transact(alias, lambda cursor: takings.redrive(cursor, found, data))
+    changed = transact(alias, lambda cursor: take.redrive(cursor, found, data))
     if changed:
-        announcing.announce(alias, [wakeups.ANY_QUEUE], event=found.pk)
+        after_commit.announce(alias, [notify.ANY_QUEUE], event=found.pk)
     return changed
 
 
@@ -199,8 +201,8 @@ def _carry_out(order: Order, ids: Sequence[UUID]) -> Outcome:
     done: list[Outcome] = []
 
     def work(cursor: CursorWrapper) -> Outcome:
-        done.append(verbs.apply_to(cursor, dialect_of(connection), ids, order))
-        verbs.announce(alias, done[-1].changes)
+        done.append(apply.apply_to(cursor, dialect_of(connection), ids, order))
+        apply.announce(alias, done[-1].changes)
         return done[-1]
 
     if connection.in_atomic_block or not connection.get_autocommit():
@@ -211,7 +213,7 @@ def _carry_out(order: Order, ids: Sequence[UUID]) -> Outcome:
             return transact(alias, work)
         except (AmbiguousCommit, ConnectionLost) as error:
             if done and Event.objects.using(alias).filter(pk=order.event_id).exists():
-                verbs.announce(alias, done[-1].changes)  # what was to follow the commit was lost with the connection
+                apply.announce(alias, done[-1].changes)  # what was to follow the commit was lost with the connection
                 return done[-1]
             if tries == _TRIES:
                 raise error.__cause__ or error from None

@@ -8,13 +8,16 @@ from collections import Counter
 from django.db import connections
 
 from django_workflows.clock import monotonic
-from django_workflows.engine import dispatching, publishing, verbs, wakeups
-from django_workflows.engine.attending import Chore
-from django_workflows.engine.claiming import Peek
-from django_workflows.engine.database import transact
-from django_workflows.engine.dialects import dialect_of
-from django_workflows.engine.dispatching import Dispatched
-from django_workflows.engine.sweeping import Sweep
+from django_workflows.engine.events import dispatch as dispatching
+from django_workflows.engine.worker import workflow_rows
+from django_workflows.engine.verbs import apply
+from django_workflows.engine.database import notify
+from django_workflows.engine.worker.chores import Chore
+from django_workflows.engine.claims.claims import Peek
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.events.dispatch import Dispatched
+from django_workflows.engine.verbs.sweep import Sweep
 from django_workflows.triggers import counting, scheduling, syncing
 from django_workflows.triggers.dispatch import Triggering
 
@@ -25,7 +28,7 @@ STRANGE_SECONDS = 10.0  # a schedule whose workflow is not known here is looked 
 
 def publish(alias: str, *, only_missing: bool) -> None:
     """Write the workflows of the code and their triggers into the tables; `only_missing` changes nothing there is."""
-    publishing.publish(alias, only_missing=only_missing)
+    workflow_rows.publish(alias, only_missing=only_missing)
     syncing.sync(alias, only_missing=only_missing)
 
 
@@ -37,7 +40,7 @@ class Verbs:
 
     def __call__(self, alias: str, peek: Peek) -> bool:
         changes = self._sweep.go(alias) if peek.requested else []
-        verbs.announce(alias, changes, apart=True)
+        apply.announce(alias, changes, apart=True)
         return bool(changes)
 
 
@@ -46,7 +49,7 @@ def dispatch(alias: str) -> Dispatched:
     done = dispatching.dispatch(alias, Triggering(alias))
     counting.backlog.put(Counter(done.uncounted))
     for queue in done.queues:
-        wakeups.notify(queue, alias)
+        notify.notify(queue, alias)
     return done
 
 
@@ -97,7 +100,7 @@ class ScheduleFiring:
         self._told |= fired.strange
         self._strange |= dict.fromkeys(fired.strange, now + STRANGE_SECONDS)
         for queue in sorted({execution.queue for execution in fired.started}):
-            wakeups.notify(queue, alias)
+            notify.notify(queue, alias)
         return fired.looked_at > 0
 
 

@@ -16,8 +16,9 @@ from django.dispatch import Signal
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from django_workflows import operations, signals
-from django_workflows.engine import database, verbs, wakeups
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database import transactions, notify
+from django_workflows.engine.verbs import apply
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, PayloadError, TransitionError, WorkflowsError
 from django_workflows.models import Event, EventType, Execution, Status, StepKind
 from django_workflows.models import doors as models_doors
@@ -229,7 +230,7 @@ def test_a_refused_verb_leaves_the_caller_s_transaction_usable() -> None:
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     queues: list[str] = []
-    monkeypatch.setattr(wakeups, "_in_process", (lambda queue, priority: queues.append(queue),))
+    monkeypatch.setattr(notify, "_in_process", (lambda queue, priority: queues.append(queue),))
     return queues
 
 
@@ -319,7 +320,7 @@ def test_a_lost_answer_is_settled_by_reading_back(
     fault: type[Exception], applied: bool, monkeypatch: pytest.MonkeyPatch, woken: list[str]
 ) -> None:
     """DBF-04: whether the commit took place or not, the verb is done once."""
-    real, calls = database.transact, []
+    real, calls = transactions.transact, []
 
     def unlucky(alias: str, work: Callable[[Any], Any]) -> Any:
         calls.append(alias)
@@ -417,7 +418,7 @@ def test_children_that_their_parent_has_retried_count_as_retried(batch: int) -> 
 @pytest.mark.django_db(transaction=True)
 def test_each_batch_commits_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     executions = [make_execution() for _ in range(4)]
-    real, calls = verbs.apply_to, []
+    real, calls = apply.apply_to, []
 
     def fail_at_second(*args: Any) -> Any:
         calls.append(args)
@@ -425,7 +426,7 @@ def test_each_batch_commits_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(verbs, "apply_to", fail_at_second)
+    monkeypatch.setattr(apply, "apply_to", fail_at_second)
     with pytest.raises(KeyboardInterrupt):
         operations.bulk(executions, "pause", batch=2)
     assert Execution.objects.paused().count() == 2

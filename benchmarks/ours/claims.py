@@ -14,10 +14,10 @@ from django.db.backends.utils import CursorWrapper
 from benchmarks.ours.idle import queries
 from benchmarks.ours.workers import workers
 from benchmarks.protocol import Measurement, Reading, Sizes, note, percentile
-from django_workflows.engine import claiming
-from django_workflows.engine.claiming import Appetite
-from django_workflows.engine.database import keep_plans
-from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.claims import claims
+from django_workflows.engine.claims.claims import Appetite
+from django_workflows.engine.database.transactions import keep_plans
+from django_workflows.engine.database.dialects import dialect_of
 
 SLOTS = 32
 SAMPLES, WARM_UP = 60, 20
@@ -94,14 +94,14 @@ def statements() -> dict[str, Statement]:
     dialect, worker = dialect_of(connection), uuid4()
 
     def claim(cursor: CursorWrapper) -> object:
-        taken = claiming.claim(cursor, dialect, ("default", 2), APPETITE, worker=worker, lease=30.0)
+        taken = claims.claim(cursor, dialect, ("default", 2), APPETITE, worker=worker, lease=30.0)
         assert len(taken) == SLOTS
         return taken
 
     return {
         "claim": claim,
-        "peek": lambda cursor: claiming.peek(cursor, dialect, ("default",)),
-        "queues": claiming.queues_in_use,
+        "peek": lambda cursor: claims.peek(cursor, dialect, ("default",)),
+        "queues": claims.queues_in_use,
     }
 
 

@@ -12,7 +12,7 @@ from benchmarks.protocol import Measurement, Reading, Sizes, note, percentile
 from django_workflows import clock, codec, services
 from django_workflows.authoring.triggers import on
 from django_workflows.client import send_event
-from django_workflows.engine.published import keys_of
+from django_workflows.engine.events.published import keys_of
 from django_workflows.models import Execution, Status, StepResult, Trigger
 
 NAME = "order.paid"  # that all waits and most triggers are for, with other values

@@ -19,7 +19,7 @@ from django_workflows import codec
 from django_workflows.admin.base import DeclaredList, may_see_payloads
 from django_workflows.admin.rendering import error_line, took
 from django_workflows.inspection import id_range, queues
-from django_workflows.inspection.surroundings import look_around, open_steps
+from django_workflows.inspection.situation import look_around, open_steps
 from django_workflows.inspection.why import explain
 from django_workflows.models import Execution, Status, Workflow
 

@@ -18,7 +18,7 @@ from django_workflows.admin.base import EngineAdmin, PayloadAdmin
 from django_workflows.admin.rendering import badge, link_to
 from django_workflows.clock import DatabaseNow
 from django_workflows.inspection.attempts import Attempt, attempts_of
-from django_workflows.inspection.surroundings import gone_after
+from django_workflows.inspection.situation import gone_after
 from django_workflows.inspection.titles import error_type
 from django_workflows.models import Event, Execution, Signal, StepResult, Worker, WorkflowVersion
 from django_workflows.rights import SEND_EVENT, may

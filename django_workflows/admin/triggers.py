@@ -26,7 +26,8 @@ from django_workflows.admin.verbs import DataField
 from django_workflows.exceptions import InvalidInput, WorkflowsError
 from django_workflows.models import Execution, Trigger, TriggerOrigin
 from django_workflows.rights import Maker
-from django_workflows.triggers import describing, firing, registering
+from django_workflows.triggers import describing, registering
+from django_workflows.triggers import manual
 
 MOST = 100  # triggers of one action
 _BADGES = {"enabled": "running", "disabled": "paused", "retired": "cancelled"}
@@ -236,7 +237,7 @@ class TriggerAdmin(EngineAdmin):
         except forms.ValidationError as error:
             self.message_user(request, " ".join(error.messages), messages.ERROR)
             return
-        self._apply(request, queryset, lambda _request, trigger: _fired(firing.fire(trigger, data)))
+        self._apply(request, queryset, lambda _request, trigger: _fired(manual.fire(trigger, data)))
 
     def _apply(self, request: HttpRequest, queryset: QuerySet[Trigger], act: Act) -> None:
         """Do it to each; say what was done and what was refused, and keep it in the audit log."""

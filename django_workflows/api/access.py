@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound, PermissionDenied
 
 from django_workflows import conf, rights
-from django_workflows.engine.database import transact
+from django_workflows.engine.database.transactions import transact
 from django_workflows.exceptions import KeyConflict
 from django_workflows.models import Execution
 from django_workflows.rights import CONTROL, PAYLOAD, SEND_EVENT, START, VIEW, Maker

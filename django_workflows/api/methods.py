@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound, ValidationError
 
 from django_workflows.api.access import Access
-from django_workflows.api.acts import definitions, events, executions, metrics, starting, triggers, verbs, workflows
+from django_workflows.api.actions import definitions, events, executions, metrics, starting, triggers, verbs, workflows
 from django_workflows.api.paging import Page
 from django_workflows.api.problems import Refused, invalid
 from django_workflows.api.requests import KEY_MEMBER, checked_key

@@ -21,7 +21,7 @@ from rest_framework.views import set_rollback
 
 from django_workflows import exceptions as ours
 from django_workflows.api.openapi import PROBLEM_TYPE
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
 from django_workflows.exceptions import MOST_ERRORS, clipped
 from django_workflows.inspection.feed import InvalidCursor
 from django_workflows.inspection.timeline import InvalidPosition

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 from uuid import UUID
 
 from django_workflows import codec
-from django_workflows.authoring.doors import Handle, StartOptions, doors
+from django_workflows.authoring.ports import Handle, StartOptions, doors
 from django_workflows.authoring.names import check_definition_name, check_keywords
 from django_workflows.authoring.options import (
     StartKeywords,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypedDict
 
-from django_workflows.authoring.doors import Duration, OnConflict
+from django_workflows.authoring.ports import Duration, OnConflict
 from django_workflows.authoring.names import check_definition_name, check_keywords
 from django_workflows.authoring.retry import Retry
 from django_workflows.authoring.triggers import TriggerDefinition

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from django_workflows.authoring import trigger_rules
-from django_workflows.authoring.doors import Duration
+from django_workflows.authoring.ports import Duration
 from django_workflows.exceptions import DefinitionError
 
 Overlap = Literal["skip", "buffer_one", "allow", "cancel_other"]

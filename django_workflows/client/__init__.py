@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
-from django_workflows.authoring.doors import Handle, StartOptions
+from django_workflows.authoring.ports import Handle, StartOptions
 from django_workflows.authoring.options import StartKeywords
 from django_workflows.authoring.plans import definition_of
 from django_workflows.client import bulk, messages, results, starting

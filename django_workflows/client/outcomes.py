@@ -13,7 +13,7 @@ from django_workflows import codec
 from django_workflows.authoring.registry import registry
 from django_workflows.client import statements
 from django_workflows.client.commits import read
-from django_workflows.engine.dialects import dialect_of, read_uuid
+from django_workflows.engine.database.dialects import dialect_of, read_uuid
 from django_workflows.exceptions import (
     DuplicateName,
     ExecutionCancelled,

@@ -12,13 +12,13 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
-from django_workflows.authoring.doors import StartOptions
+from django_workflows.authoring.ports import StartOptions
 from django_workflows.authoring.plans import Plan, Request, definition_of, make_plan, make_request
 from django_workflows.client import statements
 from django_workflows.client.commits import read, write
 from django_workflows.client.handles import Handles, Times, first_of
-from django_workflows.engine.announcing import announce
-from django_workflows.engine.dialects import dialect_of, read_time, store
+from django_workflows.engine.events.after_commit import announce
+from django_workflows.engine.database.dialects import dialect_of, read_time, store
 from django_workflows.exceptions import KeyConflict, WorkflowDisabled
 from django_workflows.models import Execution, Workflow, allowed_verbs, doors
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from django_workflows import codec, conf
 from django_workflows.client.commits import write
-from django_workflows.engine.announcing import announce
-from django_workflows.engine.tokens import Answer
+from django_workflows.engine.events.after_commit import announce
+from django_workflows.engine.handlers.tokens import Answer
 from django_workflows.exceptions import InvalidInput
 from django_workflows.models import Execution
 

@@ -15,8 +15,8 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from django_workflows import conf
-from django_workflows.engine.claiming import peek
-from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.claims.claims import peek
+from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.models import Execution, Status
 
 LIMIT = 10_000

@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from django_workflows import codec
-from django_workflows.inspection import outside, staffing, symptoms
+from django_workflows.inspection import trigger_health, coverage, invariants
 from django_workflows.inspection.phrases import span, stamp
-from django_workflows.inspection.symptoms import Patient
+from django_workflows.inspection.invariants import Patient
 from django_workflows.models import Execution
 
 LIMIT = 20
@@ -67,7 +67,7 @@ class Check:
     """An invariant of single executions: those that break it, what is wrong with one, what to do about it."""
 
     name: str
-    rows: Callable[[Patient], symptoms.Executions]
+    rows: Callable[[Patient], invariants.Executions]
     problem: Callable[[Execution, Patient], str]
     remedy: Callable[[Execution], str]
 
@@ -144,40 +144,40 @@ def _say(text: str) -> Callable[[Execution, Patient], str]:
 
 
 CHECKS = (
-    Check("lost-lease", symptoms.lost_leases, _lease, _start_worker),
-    Check("never-due", symptoms.never_due, _say("nothing will ever wake it: it has no time to wake at."), _wake),
+    Check("lost-lease", invariants.lost_leases, _lease, _start_worker),
+    Check("never-due", invariants.never_due, _say("nothing will ever wake it: it has no time to wake at."), _wake),
     Check(
-        "waiting-for-nothing", symptoms.waiting_for_nothing, _say("it waits, but for nothing: no step is open."), _wake
+        "waiting-for-nothing", invariants.waiting_for_nothing, _say("it waits, but for nothing: no step is open."), _wake
     ),
-    Check("unread-signal", symptoms.unread_signals, _say("the signal that it waits for is stored, but unread."), _wake),
-    Check("unread-event", symptoms.unread_events, _say("the event that it waits for is delivered, but unread."), _wake),
+    Check("unread-signal", invariants.unread_signals, _say("the signal that it waits for is stored, but unread."), _wake),
+    Check("unread-event", invariants.unread_events, _say("the event that it waits for is delivered, but unread."), _wake),
     Check(
-        "untold-parent", symptoms.untold_parents, _say("all children that it waits for have finished already."), _wake
+        "untold-parent", invariants.untold_parents, _say("all children that it waits for have finished already."), _wake
     ),
-    Check("overdue", lambda patient: _served(patient, symptoms.overdue(patient)), _late, _start_worker),
-    Check("unheard-request", symptoms.unheard_requests, _unheard, _start_worker),
+    Check("overdue", lambda patient: _served(patient, invariants.overdue(patient)), _late, _start_worker),
+    Check("unheard-request", invariants.unheard_requests, _unheard, _start_worker),
     Check(
         "not-stored",
-        symptoms.unstored,
+        invariants.unstored,
         _say("the database refuses again and again to store what it has done; it goes on trying."),
         lambda execution: f"Its history says why: manage.py workflows show {execution.id.hex[:8]}.",
     ),
-    Check("not-at-rest", symptoms.not_at_rest, _unrest, _rest),
-    Check("open-after-the-end", symptoms.open_after_the_end, _say("it has ended, but a step of it is open."), _report),
-    Check("orphan", symptoms.orphans, _say("no step of its parent stands for it."), _report),
+    Check("not-at-rest", invariants.not_at_rest, _unrest, _rest),
+    Check("open-after-the-end", invariants.open_after_the_end, _say("it has ended, but a step of it is open."), _report),
+    Check("orphan", invariants.orphans, _say("no step of its parent stands for it."), _report),
 )
 
 
-def _served(patient: Patient, rows: symptoms.Executions) -> symptoms.Executions:
+def _served(patient: Patient, rows: invariants.Executions) -> invariants.Executions:
     """Where no worker is at all, that is told once, and not for each execution."""
-    staff = staffing.staff(patient)
-    return rows if staff.serves_queue(staffing.EVERY_QUEUE) else rows.filter(queue__in=staff.queues)
+    staff = coverage.staff(patient)
+    return rows if staff.serves_queue(coverage.EVERY_QUEUE) else rows.filter(queue__in=staff.queues)
 
 
 def _unserved(patient: Patient) -> Iterator[Finding]:
     """Queues, workflows and versions that no worker serves."""
-    staff = staffing.staff(patient)
-    for demand in staffing.demands(patient):
+    staff = coverage.staff(patient)
+    for demand in coverage.demands(patient):
         if staff.serves(demand):
             continue
         number = f"{demand.count} execution{'s' if demand.count > 1 else ''} of {demand.workflow}"
@@ -193,13 +193,13 @@ def _unserved(patient: Patient) -> Iterator[Finding]:
             check="unserved",
             problem=problem,
             remedy=remedy,
-            execution_id=staffing.example(patient, demand),
+            execution_id=coverage.example(patient, demand),
             count=demand.count,
         )
 
 
 def _undispatched(patient: Patient) -> Iterator[Finding]:
-    rows = symptoms.undispatched_events(patient).order_by("deliver_at")
+    rows = invariants.undispatched_events(patient).order_by("deliver_at")
     if (oldest := rows.first()) is not None and oldest.deliver_at is not None:
         late = span(patient.now - oldest.deliver_at)
         yield Finding(
@@ -212,7 +212,7 @@ def _undispatched(patient: Patient) -> Iterator[Finding]:
 
 
 def _set_aside(patient: Patient) -> Iterator[Finding]:
-    rows = symptoms.set_aside(patient).order_by("set_aside_at")
+    rows = invariants.set_aside(patient).order_by("set_aside_at")
     if (first := rows.first()) is not None:
         yield Finding(
             check="set-aside-events",
@@ -223,7 +223,7 @@ def _set_aside(patient: Patient) -> Iterator[Finding]:
 
 
 def _late_schedules(patient: Patient) -> Iterator[Finding]:
-    rows = symptoms.late_schedules(patient).order_by("next_at")
+    rows = invariants.late_schedules(patient).order_by("next_at")
     if (oldest := rows.first()) is not None and oldest.next_at is not None:
         late = span(patient.now - oldest.next_at)
         yield Finding(
@@ -234,20 +234,20 @@ def _late_schedules(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _idle(check: str, find: Callable[[Patient], Iterator[outside.Idle]]) -> Callable[[Patient], Iterator[Finding]]:
+def _idle(check: str, find: Callable[[Patient], Iterator[trigger_health.Idle]]) -> Callable[[Patient], Iterator[Finding]]:
     return lambda patient: (
         Finding(check=check, problem=idle.problem, remedy=idle.remedy, count=idle.count) for idle in find(patient)
     )
 
 
 def _double(patient: Patient) -> Iterator[Finding]:
-    for row in symptoms.double_outcomes(patient)[:MOST]:
+    for row in invariants.double_outcomes(patient)[:MOST]:
         problem = f"step {row['key']} of execution {row['execution_id']} has {row['number']} outcomes."
         yield _broken("double-outcome", row["execution_id"], problem)
 
 
 def _falling(patient: Patient) -> Iterator[Finding]:
-    for step in symptoms.falling_claims(patient)[:MOST]:
+    for step in invariants.falling_claims(patient)[:MOST]:
         problem = f"step {step.key} of execution {step.execution_id} was recorded by a worker that had lost it."
         yield _broken("falling-claim", step.execution_id, problem)
 
@@ -261,8 +261,8 @@ _OTHERS = (
     ("undispatched-events", _undispatched),
     ("set-aside-events", _set_aside),
     ("late-schedules", _late_schedules),
-    ("unknown-workflow", _idle("unknown-workflow", outside.unknown)),
-    ("unreadable-schedule", _idle("unreadable-schedule", outside.unreadable)),
-    ("failing-trigger", _idle("failing-trigger", outside.failing)),
+    ("unknown-workflow", _idle("unknown-workflow", trigger_health.unknown)),
+    ("unreadable-schedule", _idle("unreadable-schedule", trigger_health.unreadable)),
+    ("failing-trigger", _idle("failing-trigger", trigger_health.failing)),
 )
 _HISTORY = (("double-outcome", _double), ("falling-claim", _falling))

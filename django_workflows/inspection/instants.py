@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connections
 from django.db.models import CharField, Q, Value
 
-from django_workflows.engine.dialects import dialect_of, store
+from django_workflows.engine.database.dialects import dialect_of, store
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from django_workflows.authoring.registry import registry
 from django_workflows.authoring.retry import default_retry
 from django_workflows.exceptions import WorkflowsError
 from django_workflows.inspection.phrases import in_span, span, stamp, until
-from django_workflows.inspection.surroundings import OpenSteps, Surroundings, first_of, look_around, open_steps
+from django_workflows.inspection.situation import OpenSteps, Surroundings, first_of, look_around, open_steps
 from django_workflows.models import Execution, Requested, Status, StepKind, StepResult, StepStatus, Worker
 
 # An execution that nobody serves is put off for up to half a minute, so "soon" is as good as due.

@@ -13,8 +13,8 @@ from django_workflows import client, conf
 from django_workflows.inspection import find
 from django_workflows.management.filters import listed
 from django_workflows.management.output import Output
-from django_workflows.management.plain import signal_as_dict
-from django_workflows.management.steering import ID_HELP
+from django_workflows.management.as_json import signal_as_dict
+from django_workflows.management.verbs import ID_HELP
 from django_workflows.models import OPEN_STEPS, Execution, StepKind, StepResult
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from django_workflows import clock, conf
 from django_workflows.expressions.durations import format_duration
 from django_workflows.inspection.metrics import Metrics, Percentiles, metrics
-from django_workflows.inspection.surroundings import gone_after
+from django_workflows.inspection.situation import gone_after
 from django_workflows.management.filters import known_workflows, listed, unknown_names
 from django_workflows.management.output import Output
 from django_workflows.models import Execution, Status, Worker

@@ -12,8 +12,8 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import codec
 from django_workflows.codec.printing import CONTINUED
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost, Fault, fault_of
-from django_workflows.engine.outages import UNREACHABLE, Outage
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, Fault, fault_of
+from django_workflows.engine.database.outages import UNREACHABLE, Outage
 from django_workflows.management.schema import problem_of_tables
 from django_workflows.services import publish
 

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django_workflows import conf, operations
 from django_workflows.exceptions import WorkflowsError
 from django_workflows.management.output import Output
-from django_workflows.management.steering import who
+from django_workflows.management.verbs import who
 from django_workflows.models import Event
 
 

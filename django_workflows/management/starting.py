@@ -15,7 +15,7 @@ from django_workflows.exceptions import ExecutionFailed, InvalidInput, ResultTim
 from django_workflows.inspection import why_waiting
 from django_workflows.management.filters import as_value
 from django_workflows.management.output import Output
-from django_workflows.management.plain import execution_as_dict
+from django_workflows.management.as_json import execution_as_dict
 from django_workflows.models import Execution
 
 

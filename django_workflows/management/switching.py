@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from django_workflows import conf
-from django_workflows.engine.database import repeated
+from django_workflows.engine.database.transactions import repeated
 from django_workflows.management.output import Output
 from django_workflows.models import Workflow
 

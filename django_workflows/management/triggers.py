@@ -19,7 +19,8 @@ from django_workflows.management.filters import unknown_names
 from django_workflows.management.output import Output
 from django_workflows.management.standard import add_standard_options
 from django_workflows.models import Trigger, TriggerType
-from django_workflows.triggers import describing, firing, registering
+from django_workflows.triggers import describing, registering
+from django_workflows.triggers import manual
 
 HEADERS = ("ID", "STATE", "WORKFLOW", "TYPE", "STARTS ON", "COUNT", "LAST", "NEXT")
 ID_HELP = "The id of a trigger, or at least its first four digits."
@@ -163,7 +164,7 @@ def _add_fire(parser: ArgumentParser) -> None:
 
 
 def _fire(options: Options, out: Output) -> None:
-    execution = firing.fire(find(options["id"]), _json("The data", options["data"]))
+    execution = manual.fire(find(options["id"]), _json("The data", options["data"]))
     if out.as_json:
         out.json({"execution": execution.id, "workflow": execution.workflow})
     else:
@@ -178,7 +179,7 @@ def _add_backfill(parser: ArgumentParser) -> None:
 
 def _backfill(options: Options, out: Output) -> None:
     period = [_parsed(options[name]) for name in ("start", "end")]
-    done = firing.backfill(find(options["id"]), *period)
+    done = manual.backfill(find(options["id"]), *period)
     if out.as_json:
         out.json({"started": done.started, "moments": done.moments})
     else:

@@ -1,6 +1,6 @@
 """The facts: what the engine stores."""
 
-from django_workflows.models.doors import doors
+from django_workflows.models.ports import doors
 from django_workflows.models.events import TRIGGER_FAILED, UNSTORED, Event, EventType, Signal
 from django_workflows.models.executions import Execution, ExecutionQuerySet
 from django_workflows.models.statuses import (

@@ -13,7 +13,7 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.clock import DatabaseNow
-from django_workflows.models.doors import doors
+from django_workflows.models.ports import doors
 from django_workflows.models.fields import CockroachIndex, InvertedIndex, PayloadField, TagsField
 from django_workflows.models.statuses import FINISHED, UNFINISHED, Requested, Status, allowed_verbs
 from django_workflows.models.workflows import NAME_LENGTH

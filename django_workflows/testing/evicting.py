@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django_workflows.engine.inline import InlineCommitter
-from django_workflows.engine.turn import Turn
+from django_workflows.engine.inline.driver import InlineCommitter
+from django_workflows.engine.turn.turn import Turn
 
 
 class EvictingCommitter(InlineCommitter):

@@ -8,9 +8,9 @@ from typing import Any, Self
 from uuid import UUID
 
 from django_workflows import client, clock, conf, services
-from django_workflows.authoring.doors import Duration
-from django_workflows.engine import verbs
-from django_workflows.engine.inline import InlineDriver
+from django_workflows.authoring.ports import Duration
+from django_workflows.engine.verbs import apply
+from django_workflows.engine.inline.driver import InlineDriver
 from django_workflows.expressions.durations import parse_duration
 from django_workflows.models import Execution
 from django_workflows.testing import journals
@@ -149,7 +149,7 @@ class Workflows:
         while look.has_events and services.dispatch(self._alias):
             look = self._driver.look(left_alone)
         if look.has_requests:
-            verbs.carry_out_all(self._alias)
+            apply.carry_out_all(self._alias)
             look = self._driver.look(left_alone)
         return look.due
 

@@ -17,17 +17,17 @@ from django.db.models.functions import Cast
 from django_workflows import codec, conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, monotonic
-from django_workflows.engine import loading
-from django_workflows.engine.claiming import Claimed
-from django_workflows.engine.database import transact
-from django_workflows.engine.dialects import dialect_of
-from django_workflows.engine.inline import CallerLoop, CallerThread, InlineCommitter
-from django_workflows.engine.lines import task_factory
-from django_workflows.engine.loading import Loaded
-from django_workflows.engine.loops import LoopTurn
-from django_workflows.engine.threads import ThreadTurn
-from django_workflows.engine.turn import Turn
-from django_workflows.engine.writes import End, Ending, Receipt, Verdict
+from django_workflows.engine.claims import loading
+from django_workflows.engine.claims.claims import Claimed
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.inline.driver import CallerLoop, CallerThread, InlineCommitter
+from django_workflows.engine.runners.task_scopes import task_factory
+from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.runners.event_loop import LoopTurn
+from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict
 from django_workflows.models import Execution, Status
 
 

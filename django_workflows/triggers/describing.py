@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from django_workflows.models import Trigger, TriggerType
-from django_workflows.triggers.firing import upcoming
+from django_workflows.triggers.manual import upcoming
 from django_workflows.triggers.planning import plan_of
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec
-from django_workflows.engine.published import hash_for, keys_of
+from django_workflows.engine.events.published import hash_for, keys_of
 from django_workflows.expressions.glob import ANY, ONE, Glob, compile_glob
 from django_workflows.models import Trigger, TriggerType
 

@@ -16,7 +16,7 @@ from django_workflows.authoring.names import problem_with
 from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition, checked
 from django_workflows.clock import database_now
-from django_workflows.engine.database import reading, repeated
+from django_workflows.engine.database.transactions import reading, repeated
 from django_workflows.exceptions import InvalidTrigger, UnknownWorkflow, WorkflowsError
 from django_workflows.models import Trigger, TriggerOrigin, TriggerType, Workflow
 from django_workflows.rights import Maker

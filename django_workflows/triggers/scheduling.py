@@ -19,13 +19,13 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import operations
 from django_workflows.clock import database_now
-from django_workflows.engine import statements
-from django_workflows.engine.database import transact
-from django_workflows.engine.dialects import Dialect, dialect_of, read_uuid
+from django_workflows.engine.commit import sql
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.dialects import Dialect, dialect_of, read_uuid
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, TriggerType
 from django_workflows.triggers.planning import Due, Plan, plan_of
-from django_workflows.triggers.ticks import start_tick
+from django_workflows.triggers.schedule_starts import start_tick
 
 logger = logging.getLogger("django_workflows")
 
@@ -49,7 +49,7 @@ SELECT id FROM django_workflows_trigger
 WHERE type = 'schedule' AND enabled AND retired_at IS NULL AND next_at IS NULL LIMIT %s {lock}
 """
 
-COLUMNS = statements.columns(
+COLUMNS = sql.columns(
     id="uuid",
     next_at="timestamptz",
     scheduled_until="timestamptz",
@@ -102,7 +102,7 @@ class _Round:
         self._busy = self._find_busy(rows)
         for trigger in rows:
             self._attend(trigger)
-        statements.run(cursor, dialect, MOVE_ON, COLUMNS, self._moved)
+        sql.run(cursor, dialect, MOVE_ON, COLUMNS, self._moved)
         self._fired.looked_at = len(rows)
         return self._fired
 

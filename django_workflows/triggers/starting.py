@@ -11,13 +11,13 @@ from uuid import UUID
 from django.db.models import F
 
 from django_workflows import conf
-from django_workflows.authoring.doors import StartOptions
+from django_workflows.authoring.ports import StartOptions
 from django_workflows.authoring.plans import Request, definition_of, make_plan, make_request
 from django_workflows.client.starting import Starter
 from django_workflows.clock import DatabaseNow
-from django_workflows.engine.announcing import announce
-from django_workflows.engine.database import transact
-from django_workflows.engine.pulse import working
+from django_workflows.engine.events.after_commit import announce
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.pulse import working
 from django_workflows.exceptions import (
     DefinitionError,
     InvalidInput,
@@ -26,7 +26,7 @@ from django_workflows.exceptions import (
     WorkflowDisabled,
 )
 from django_workflows.models import TRIGGER_FAILED, Event, EventType, Execution, Trigger, TriggerType
-from django_workflows.triggers.received import Received, as_arguments
+from django_workflows.triggers.payloads import Received, as_arguments
 
 logger = logging.getLogger("django_workflows")
 

@@ -17,7 +17,7 @@ from django.db.models import Q
 from django_workflows.authoring.registry import registry
 from django_workflows.authoring.triggers import TriggerDefinition
 from django_workflows.clock import database_now
-from django_workflows.engine.database import repeated
+from django_workflows.engine.database.transactions import repeated
 from django_workflows.models import Trigger, TriggerOrigin
 from django_workflows.triggers.planning import PLANNED, plan_anew
 

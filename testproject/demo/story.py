@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from django_workflows import TransitionError
 from django_workflows.models import Execution, Trigger
-from django_workflows.triggers import firing, registering
+from django_workflows.triggers import registering
+from django_workflows.triggers import manual
 from testproject import shop
 from testproject.billing.workflows import bill_customers, invoice_customer
 from testproject.demo import inspectors
@@ -59,7 +60,7 @@ def begin() -> Iterator[str]:
     period = timezone.localdate().strftime("%Y-%m")
     schedule = billing_schedule()
     registering.enable(schedule)
-    firing.fire(schedule, {"period": period}, idempotency_key=period)
+    manual.fire(schedule, {"period": period}, idempotency_key=period)
     yield f"All customers get their invoice for {period}, once; {schedule.pattern} the schedule looks for new ones."
 
     known = set(Server.objects.values_list("name", flat=True))

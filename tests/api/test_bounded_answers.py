@@ -201,7 +201,7 @@ def test_a_batch_begins_nothing_after_its_time(manager: Api, monkeypatch: pytest
         now[0] += 6.0
         return {}
 
-    monkeypatch.setattr("django_workflows.api.acts.metrics.get_metrics", slow)
+    monkeypatch.setattr("django_workflows.api.actions.metrics.get_metrics", slow)
     monkeypatch.setattr("django_workflows.api.rpc.clock.monotonic", lambda: now[0])
 
     answers = manager.post("rpc", [call("getMetrics", {}) | {"id": number} for number in range(4)]).json()

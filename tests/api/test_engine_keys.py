@@ -9,11 +9,11 @@ import pytest
 from django_workflows import Context, client, conf, workflow
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.names import ENGINE_KEYS
-from django_workflows.engine.published import Published
+from django_workflows.engine.events.published import Published
 from django_workflows.exceptions import InvalidInput
 from django_workflows.models import Event, Execution
 from django_workflows.testing import Workflows
-from django_workflows.triggers import firing, ticks
+from django_workflows.triggers import manual, schedule_starts
 from django_workflows.triggers.dispatch import Wanted
 from django_workflows.triggers.webhooks import receiving
 from tests.api.conftest import MANAGER, Api, Login
@@ -79,11 +79,11 @@ def test_every_key_that_triggers_make_is_such_a_key(tick: Tick) -> None:
     """A new kind of key that is not reserved could be taken."""
     trigger = make_trigger(workflow="keys_tick", config={})
     made = [
-        ticks.key_of(trigger, now()),
+        schedule_starts.key_of(trigger, now()),
         receiving.key_of("hook", "1"),
         receiving.key_of("hook", "1" * 300),
-        Wanted(trigger, Published(trigger.pk, "a", None, now(), now()), firing.event_now(trigger, "1")).idempotency_key,
-        str(Execution.objects.get(pk=firing.fire(trigger).id).idempotency_key),
+        Wanted(trigger, Published(trigger.pk, "a", None, now(), now()), manual.event_now(trigger, "1")).idempotency_key,
+        str(Execution.objects.get(pk=manual.fire(trigger).id).idempotency_key),
     ]
 
     assert [key for key in made if not key.startswith(ENGINE_KEYS)] == []
@@ -97,7 +97,7 @@ def test_what_was_started_under_such_a_key_before_is_still_the_same(tick: Tick) 
         workflow="keys_tick", idempotency_key=f"schedule:{trigger.pk}:2026-01-01T00:00:00+00:00", trigger_id=trigger.pk
     )
 
-    assert ticks.start_tick(conf.database(), trigger, nominal, now()) is None
+    assert schedule_starts.start_tick(conf.database(), trigger, nominal, now()) is None
     assert Execution.objects.count() == 1
 
 

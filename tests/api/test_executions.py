@@ -95,7 +95,7 @@ def test_children_are_found_by_their_parent(viewer: Api) -> None:
 
 
 def test_a_text_in_errors_is_looked_for_in_slices(operator: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_workflows.api.acts.executions.SEARCHED", 2)
+    monkeypatch.setattr("django_workflows.api.actions.executions.SEARCHED", 2)
     wanted = [make_execution(Status.FAILED, created_at=ago(hours=number)) for number in (1, 5)]
     for number in (2, 3, 4):
         make_execution(Status.FAILED, created_at=ago(hours=number), error={"type": "Timeout", "message": "no answer"})

@@ -225,7 +225,7 @@ def test_an_error_of_ours_does_not_leak(manager: Api, monkeypatch: pytest.Monkey
     def broken(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("password 4711")
 
-    monkeypatch.setattr("django_workflows.api.acts.metrics.metrics", broken)
+    monkeypatch.setattr("django_workflows.api.actions.metrics.metrics", broken)
     manager.client.raise_request_exception = False
 
     answer = manager.post("rpc", {"jsonrpc": "2.0", "method": "getMetrics", "id": 1})

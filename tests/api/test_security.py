@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connection
 from django.test import Client
 
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
 from django_workflows.models import Event, Execution, Status
 from tests.api.conftest import Api
 from tests.factories import make_execution
@@ -159,7 +159,7 @@ def test_an_error_of_ours_tells_nothing(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("password 4711")
 
-    monkeypatch.setattr("django_workflows.api.acts.metrics.metrics", broken)
+    monkeypatch.setattr("django_workflows.api.actions.metrics.metrics", broken)
     operator.client.raise_request_exception = False
 
     answer = operator.get("metrics")
@@ -177,7 +177,7 @@ def test_a_database_that_does_not_answer_is_told_apart(
     def down(*args: Any, **kwargs: Any) -> None:
         raise error("could not connect to server secret-host")
 
-    monkeypatch.setattr("django_workflows.api.acts.metrics.metrics", down)
+    monkeypatch.setattr("django_workflows.api.actions.metrics.metrics", down)
 
     answer = operator.get("metrics")
 

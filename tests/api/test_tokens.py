@@ -12,7 +12,7 @@ from django.http.request import UnreadablePostError
 from django.test import AsyncClient, Client
 
 from django_workflows import Context, step, workflow
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
 from django_workflows.testing import Workflows
 
 ADDRESSES: list[str] = []

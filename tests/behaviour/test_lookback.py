@@ -9,7 +9,7 @@ import pytest
 
 from django_workflows import AsyncContext
 from django_workflows.client import send_event
-from django_workflows.engine import lookback as looking_back
+from django_workflows.engine.events import lookback as looking_back
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
 from tests.behaviour.test_events import started, waiter

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from django_workflows import AsyncContext, Context, ExecutionFailed, step, workflow
-from django_workflows.engine import swallowing
+from django_workflows.engine.runners import unwinding
 from django_workflows.models import Status
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
@@ -171,8 +171,8 @@ def test_a_function_that_catches_whatever_it_is_told_has_failed_all_the_same(
     workflows: Workflows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One `try` in another: nothing gets it out of there, and only its thread is lost."""
-    monkeypatch.setattr(swallowing, "LIMIT", 3)
-    monkeypatch.setattr(swallowing, "ESCAPES", 2)
+    monkeypatch.setattr(unwinding, "LIMIT", 3)
+    monkeypatch.setattr(unwinding, "ESCAPES", 2)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     enough = iter(range(8))
 

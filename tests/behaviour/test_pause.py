@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from django_workflows import AsyncContext, ExecutionFailed, Retry, TransitionError, step
-from django_workflows.engine import committing
+from django_workflows.engine.commit import transaction
 from django_workflows.models import Execution, Status, allowed_verbs
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
@@ -57,7 +57,7 @@ def test_a_pause_that_is_taken_back_while_its_worker_parks(
     workflows: Workflows, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PAU-01: the turn has ended, and what it came to is about to be stored."""
-    look = committing.lock
+    look = transaction.lock
 
     def take_back(cursor: Any, dialect: Any, ids: Any) -> Any:
         if "parks" not in counter.calls and Execution.objects.filter(pk=execution.id, requested="pause").exists():
@@ -67,7 +67,7 @@ def test_a_pause_that_is_taken_back_while_its_worker_parks(
 
     def pause_me() -> None:
         of(execution).pause("lunch")
-        monkeypatch.setattr(committing, "lock", take_back)
+        monkeypatch.setattr(transaction, "lock", take_back)
 
     @Colour("def")()
     async def flow(ctx: AsyncContext) -> Any:

@@ -16,7 +16,7 @@ from django.core.cache import caches
 from django.utils import timezone, translation
 
 from django_workflows import AsyncContext, Break, Continue, StepFailed, step
-from django_workflows.engine.pool import Pool
+from django_workflows.engine.worker.thread_pool import Pool
 from django_workflows.testing import Workflows
 from tests.behaviour.colours import Colour
 from tests.behaviour.common import ONCE

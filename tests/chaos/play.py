@@ -16,7 +16,7 @@ from django_workflows import TransitionError, operations
 from django_workflows.models import Execution
 from tests.chaos import load, verdict
 from tests.chaos.load import Load
-from tests.chaos.mischief import Mischief
+from tests.chaos.faults import Mischief
 from tests.chaos.recovery import Recoveries
 from tests.chaos.stage import SKEWS, Server, Stage, provider_in
 

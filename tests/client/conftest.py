@@ -12,7 +12,7 @@ import pytest
 from django.db import connections, transaction
 
 from django_workflows import client
-from django_workflows.authoring.doors import doors as authoring_doors
+from django_workflows.authoring.ports import doors as authoring_doors
 from django_workflows.clock import DatabaseNow
 from django_workflows.models import Execution, Status
 from django_workflows.models import doors as models_doors

@@ -11,9 +11,9 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from pytest_django.fixtures import Settings
 
 from django_workflows import client
-from django_workflows.engine import wakeups
-from django_workflows.engine.announcing import doors
-from django_workflows.engine.wakeups import ANY_QUEUE
+from django_workflows.engine.database import notify
+from django_workflows.engine.events.after_commit import doors
+from django_workflows.engine.database.notify import ANY_QUEUE
 from tests.client.conftest import rolled_back
 from tests.client.samples import door_import, door_order
 
@@ -47,9 +47,9 @@ def heard() -> Iterator[list[str]]:
     def hear(queue: str, priority: int | None = None) -> None:
         queues.append(queue if priority is None else f"{queue} {priority}")
 
-    wakeups.subscribe(hear)
+    notify.subscribe(hear)
     yield queues
-    wakeups.unsubscribe(hear)
+    notify.unsubscribe(hear)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ import pytest
 import django_workflows.authoring.doors as authoring_doors
 import django_workflows.models.doors as models_doors
 from django_workflows import client
-from django_workflows.authoring.doors import Handle
+from django_workflows.authoring.ports import Handle
 from tests.client.samples import Receipt, door_charge, door_import, door_receipt
 
 

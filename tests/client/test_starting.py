@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from django_workflows import client, codec, step
-from django_workflows.authoring.doors import Doors, StartOptions
+from django_workflows.authoring.ports import Doors, StartOptions
 from django_workflows.clock import database_now
 from django_workflows.exceptions import (
     DefinitionError,
@@ -68,7 +68,7 @@ def test_a_start_with_a_free_key_is_one_insert_too(django_assert_num_queries: Dj
 @pytest.mark.django_db(transaction=True)
 def test_a_start_outside_of_a_transaction_is_one_statement(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(1), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("django_workflows.engine.wakeups.can_notify", lambda alias: False)
+        patch.setattr("django_workflows.engine.database.notify.can_notify", lambda alias: False)
         door_order.start(7)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from django_workflows import Context, Retry, step, workflow
 from django_workflows.authoring.registry import registry
-from django_workflows.definitions import stored
+from django_workflows.declarative.loader import stored
 from django_workflows.testing import Workflows
 
 CALLS: list[str] = []

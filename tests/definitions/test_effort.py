@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from django_workflows.definitions import effort, schemas
-from django_workflows.definitions.effort import Effort, TooMuchEffort, errors
+from django_workflows.declarative import effort, schemas
+from django_workflows.declarative.effort import Effort, TooMuchEffort, errors
 from django_workflows.exceptions import InvalidInput
 
 BOUND = 4 * effort.MOST_SECONDS  # of the processor: what a check may take on a machine that counts slowly

@@ -11,7 +11,7 @@ from django_workflows.definitions import save
 from django_workflows.exceptions import ExecutionFailed, InvalidInput, WorkflowDisabled
 from django_workflows.models import Execution, Status, Trigger, Workflow
 from django_workflows.testing import Workflows, export_history, replay_history
-from django_workflows.triggers import firing
+from django_workflows.triggers import manual
 
 ONBOARDING: dict[str, Any] = {
     "name": "onboarding",
@@ -285,7 +285,7 @@ def test_a_step_with_a_queue_of_its_own_is_executed_there(flows: Workflows, crm:
 def test_a_tick_of_its_schedule_starts_it(flows: Workflows, crm: list[str]) -> None:
     name = define({"id": "n", "action": "note", "input": {"text": "$.event.name"}}, schedules=["every monday at 9am"])
     trigger = Trigger.objects.get(workflow=name)
-    firing.fire(trigger, {"text": "by hand"}, idempotency_key="once")
+    manual.fire(trigger, {"text": "by hand"}, idempotency_key="once")
     flows.run_to_end()
     assert len(crm) == 1
 

@@ -10,8 +10,8 @@ from django.db import connection
 
 from django_workflows import Context, ExecutionCancelled, ExecutionNotFound, step, workflow
 from django_workflows.client import result
-from django_workflows.engine.claiming import Appetite, claim
-from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.claims.claims import Appetite, claim
+from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.models import Event, Execution, Signal, Status, StepResult
 from django_workflows.testing import Workflows
 

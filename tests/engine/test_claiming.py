@@ -8,9 +8,9 @@ import pytest
 from django.db import connection, transaction
 
 from django_workflows.clock import database_now
-from django_workflows.engine import claiming
-from django_workflows.engine.claiming import Appetite
-from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.claims import claims
+from django_workflows.engine.claims.claims import Appetite
+from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.models import Execution
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,5 +27,5 @@ def test_names_are_compared_as_they_are(name: str) -> None:
     appetite = Appetite(served=(("first", 1), (name, 2), ("other", 1)), limit=10)
     with transaction.atomic(), connection.cursor() as cursor:
         place = ("default", 0)
-        taken = claiming.claim(cursor, dialect_of(connection), place, appetite, worker=uuid4(), lease=30.0)
+        taken = claims.claim(cursor, dialect_of(connection), place, appetite, worker=uuid4(), lease=30.0)
     assert [claimed.workflow for claimed in taken] == [name]

@@ -14,15 +14,17 @@ from django.db import connection, connections, transaction
 from pytest_django import Settings
 
 from django_workflows import Context, client, clock, conf, workflow
-from django_workflows.engine import claiming, committing, probing, pump
-from django_workflows.engine.claiming import QUARANTINE_AFTER, Peek
-from django_workflows.engine.crew import TurnCrew
-from django_workflows.engine.database import single
-from django_workflows.engine.dialects import Dialect
-from django_workflows.engine.pump import Pump
-from django_workflows.engine.repertoire import diet_of
-from django_workflows.engine.turn import Turn
-from django_workflows.engine.writes import Ending
+from django_workflows.engine.claims import claims, probes
+from django_workflows.engine.commit import transaction as committing
+from django_workflows.engine.worker import pump
+from django_workflows.engine.claims.claims import QUARANTINE_AFTER, Peek
+from django_workflows.engine.worker.executor import TurnCrew
+from django_workflows.engine.database.transactions import single
+from django_workflows.engine.database.dialects import Dialect
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.engine.worker.capabilities import diet_of
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.commit.values import Ending
 from django_workflows.models import Event, Execution, Status
 from django_workflows.services import CHORES
 from tests.factories import ago, ahead, make_event, make_execution, make_trigger
@@ -136,7 +138,7 @@ class Listener:
 
 
 def see(dialect: Dialect, queues: list[str], **options: bool) -> Peek:
-    return single("default", lambda cursor: claiming.peek(cursor, dialect, queues, **options))
+    return single("default", lambda cursor: claims.peek(cursor, dialect, queues, **options))
 
 
 @pytest.mark.parametrize("alone", [False, True])
@@ -351,7 +353,7 @@ def test_the_condition_of_the_index_is_that_of_the_look() -> None:
     with spoken(), connection.schema_editor(collect_sql=True) as editor:
         text = str(LOOK.create_sql(Execution, editor))
     condition = text.partition(" WHERE ")[2].strip("()").replace('"', "")
-    assert sorted(condition.split(" AND ")) == sorted(probing.IN_SIGHT.split(" AND "))
+    assert sorted(condition.split(" AND ")) == sorted(probes.IN_SIGHT.split(" AND "))
 
 
 def test_no_other_database_has_that_index() -> None:

@@ -10,13 +10,13 @@ import pytest
 from django.db import OperationalError
 
 from django_workflows.clock import monotonic
-from django_workflows.engine import keeper, pump
-from django_workflows.engine.claiming import Peek
-from django_workflows.engine.pump import IDLE_SECONDS, Pump
-from django_workflows.engine.repertoire import Diet
-from django_workflows.engine.shared import Identity
-from django_workflows.engine.supervisor import Supervisor, _Child
-from django_workflows.engine.worker import WorkerOptions
+from django_workflows.engine.worker import keeper, pump
+from django_workflows.engine.claims.claims import Peek
+from django_workflows.engine.worker.pump import IDLE_SECONDS, Pump
+from django_workflows.engine.worker.capabilities import Diet
+from django_workflows.engine.worker.shared_memory import Identity
+from django_workflows.engine.worker.supervisor import Supervisor, _Child
+from django_workflows.engine.worker.process import WorkerOptions
 from django_workflows.models import Status
 from tests.factories import make_execution
 

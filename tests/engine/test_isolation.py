@@ -9,24 +9,25 @@ import pytest
 from django.db import OperationalError, connection
 
 from django_workflows.clock import monotonic
-from django_workflows.engine import isolating, verbs
-from django_workflows.engine.claiming import Peek, peek
-from django_workflows.engine.database import single
-from django_workflows.engine.dialects import dialect_of
-from django_workflows.engine.faults import ConnectionLost
-from django_workflows.engine.harvest import Harvest
-from django_workflows.engine.intake import LONGEST_SECONDS, Intake
-from django_workflows.engine.leases import extend, release_all
-from django_workflows.engine.loading import Loaded
-from django_workflows.engine.pump import WORTH_TELLING, Pump
-from django_workflows.engine.repertoire import Diet, Repertoire
-from django_workflows.engine.storing import store_all
-from django_workflows.engine.sweeping import Sweep
-from django_workflows.engine.watching import Watch
-from django_workflows.engine.writes import Verdict
+from django_workflows.engine.database import isolation
+from django_workflows.engine.verbs import apply
+from django_workflows.engine.claims.claims import Peek, peek
+from django_workflows.engine.database.transactions import single
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.errors import ConnectionLost
+from django_workflows.engine.worker.claimer import Harvest
+from django_workflows.engine.worker.commit_queue import LONGEST_SECONDS, Intake
+from django_workflows.engine.claims.leases import extend, release_all
+from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.worker.pump import WORTH_TELLING, Pump
+from django_workflows.engine.worker.capabilities import Diet, Repertoire
+from django_workflows.engine.commit.store import store_all
+from django_workflows.engine.verbs.sweep import Sweep
+from django_workflows.engine.worker.in_flight import Watch
+from django_workflows.engine.commit.values import Verdict
 from django_workflows.models import UNSTORED, Event, Execution, Status
 from tests.engine.poison import NEEDS_TRIGGERS, refused, unchangeable
-from tests.engine.test_review_storing import Silent, _taken, _turn
+from tests.engine.test_storing import Silent, _taken, _turn
 from tests.factories import ago, make_execution
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,7 +37,7 @@ ALIAS = "default"
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_workflows.engine.database.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("django_workflows.engine.database.transactions.time.sleep", lambda seconds: None)
 
 
 def _finished_turns(number: int) -> list[Any]:
@@ -103,7 +104,7 @@ def test_a_commit_that_fails_in_any_way_loses_no_write(monkeypatch: pytest.Monke
     def fail(*args: Any) -> Any:
         raise OperationalError("restart transaction")
 
-    monkeypatch.setattr("django_workflows.engine.pump.store_all", fail)
+    monkeypatch.setattr("django_workflows.engine.worker.pump.store_all", fail)
     with pytest.raises(OperationalError):
         pump._commit([turn])
     assert turn.has_something_to_store
@@ -157,20 +158,20 @@ def test_a_verb_that_cannot_be_carried_out_holds_up_no_other() -> None:
 def test_an_execution_whose_row_the_code_cannot_cope_with_holds_up_no_verb(monkeypatch: pytest.MonkeyPatch) -> None:
     executions = [make_execution(requested="pause") for _ in range(3)]
     poison = executions[1].id
-    plain = verbs._STOPPING["pause"]
+    plain = apply._STOPPING["pause"]
 
     def pause(desk: Any, rows: Any, order: Any, parents: Any) -> Any:
         if any(row.id == poison for row in rows):
             raise KeyError("what is stored makes no sense")
         return plain(desk, rows, order, parents)
 
-    monkeypatch.setitem(verbs._STOPPING, "pause", pause)
+    monkeypatch.setitem(apply._STOPPING, "pause", pause)
     sweep = Sweep()
     assert {change.id for change in sweep.go(ALIAS)} == {row.id for row in executions if row.id != poison}
     assert sweep.go(ALIAS) == []
 
 
 def test_what_has_failed_is_left_alone_for_longer_each_time_but_not_for_ever() -> None:
-    pauses = [isolating.pause_after(failures) for failures in range(1, 40)]
+    pauses = [isolation.pause_after(failures) for failures in range(1, 40)]
     assert pauses[:3] == [1.0, 2.0, 4.0]
-    assert pauses[-1] == isolating.LONGEST_PAUSE
+    assert pauses[-1] == isolation.LONGEST_PAUSE

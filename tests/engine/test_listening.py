@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection, transaction
 
-from django_workflows.engine import listening, wakeups
-from django_workflows.engine.listening import Listener
-from django_workflows.engine.wakeups import ANY_QUEUE, WakeUp
+from django_workflows.engine.database import listen, notify
+from django_workflows.engine.database.listen import Listener
+from django_workflows.engine.database.notify import ANY_QUEUE, WakeUp
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -27,7 +27,7 @@ def heard() -> queue.Queue[str]:
 
 @pytest.fixture
 def listener(heard: queue.Queue[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
-    monkeypatch.setattr(wakeups, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(notify, "QUIET_SECONDS", 0.0)
     listener = Listener("default", put_into(heard))
     listener.start()
     yield listener
@@ -59,9 +59,9 @@ def test_it_says_when_it_has_connected(listener: Listener, heard: queue.Queue[st
 def test_it_hears_the_queues_of_other_connections(listener: Listener, heard: queue.Queue[str]) -> None:
     assert heard.get(timeout=PATIENCE) == ANY_QUEUE
     for name in ("bulk", "a 'quoted' näme", "bulk"):
-        wakeups.notify(name)
+        notify.notify(name)
         assert heard.get(timeout=PATIENCE) == name
-    wakeups.notify("bulk", priority=3)
+    notify.notify("bulk", priority=3)
     assert heard.get(timeout=PATIENCE) == "bulk 3"
 
 
@@ -70,7 +70,7 @@ def test_it_connects_again_when_the_server_ends_the_connection(listener: Listene
     assert heard.get(timeout=PATIENCE) == ANY_QUEUE
     terminate_listeners()
     assert heard.get(timeout=PATIENCE) == ANY_QUEUE
-    wakeups.notify("bulk")
+    notify.notify("bulk")
     assert heard.get(timeout=PATIENCE) == "bulk"
 
 
@@ -84,7 +84,7 @@ def test_a_wake_up_that_fails_does_not_end_it(heard: queue.Queue[str], caplog: p
     listener.start()
     try:
         assert heard.get(timeout=PATIENCE) == ANY_QUEUE
-        wakeups.notify("bulk")
+        notify.notify("bulk")
         assert heard.get(timeout=PATIENCE) == "bulk"
     finally:
         listener.stop()
@@ -95,9 +95,9 @@ def test_it_probes_a_silent_connection(
     monkeypatch: pytest.MonkeyPatch, listener: Listener, heard: queue.Queue[str]
 ) -> None:
     assert heard.get(timeout=PATIENCE) == ANY_QUEUE
-    monkeypatch.setattr(listening, "PROBE_SECONDS", 0.001)
+    monkeypatch.setattr(listen, "PROBE_SECONDS", 0.001)
     for _ in range(3):
-        wakeups.notify("bulk")
+        notify.notify("bulk")
         assert heard.get(timeout=PATIENCE) == "bulk"
 
 
@@ -128,6 +128,6 @@ def test_a_notify_of_a_rolled_back_transaction_is_never_heard(listener: Listener
     """EXE-06."""
     assert heard.get(timeout=PATIENCE) == ANY_QUEUE
     with transaction.atomic():
-        wakeups.notify("bulk")
-    wakeups.notify("default")
+        notify.notify("bulk")
+    notify.notify("default")
     assert heard.get(timeout=PATIENCE) == "default"

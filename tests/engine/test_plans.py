@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 
 from django_workflows import codec
-from django_workflows.engine import database, dispatching
+from django_workflows.engine.database import transactions
+from django_workflows.engine.events import dispatch
 from django_workflows.models import Signal, Status, StepKind
 from tests.factories import ago, make_event, make_execution, make_wait
 
@@ -36,7 +37,7 @@ def _plans_are_kept(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("elsewhere no plans are kept")
     raw = connection.connection
     monkeypatch.setattr(raw, "prepare_threshold", raw.prepare_threshold)
-    database.keep_plans("default")
+    transactions.keep_plans("default")
 
 
 def rows_read() -> int:
@@ -60,6 +61,6 @@ def test_an_event_for_one_wait_does_not_go_through_those_for_another_event() -> 
     open_wait("opening")
     make_event("closing", dispatched_at=None, deliver_at=ago(seconds=1))
     before = rows_read()
-    assert dispatching.dispatch("default")
+    assert dispatch.dispatch("default")
     assert Signal.objects.count() == 1
     assert rows_read() - before < FEW

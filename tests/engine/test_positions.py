@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_workflows.engine.journal import Scope, branch_prefix, iteration_prefix
-from django_workflows.engine.positions import last_beside, places, superseded_by
+from django_workflows.engine.history.journal import Scope, branch_prefix, iteration_prefix
+from django_workflows.engine.history.positions import last_beside, places, superseded_by
 
 
 def in_order(*keys: str) -> dict[str, int]:

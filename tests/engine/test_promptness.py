@@ -14,13 +14,14 @@ from pytest_django import Settings
 
 from django_workflows import Context, conf, workflow
 from django_workflows.clock import database_now, monotonic
-from django_workflows.engine import lookout, pump, wakeups
-from django_workflows.engine.claiming import Peek
-from django_workflows.engine.crew import TurnCrew
-from django_workflows.engine.pump import Pump
-from django_workflows.engine.repertoire import diet_of
-from django_workflows.engine.turn import Turn
-from django_workflows.engine.writes import Ending
+from django_workflows.engine.worker import polling, pump
+from django_workflows.engine.database import notify
+from django_workflows.engine.claims.claims import Peek
+from django_workflows.engine.worker.executor import TurnCrew
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.engine.worker.capabilities import diet_of
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.commit.values import Ending
 from django_workflows.models import Execution
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,12 +60,12 @@ def worker() -> Iterator[Callable[[Observer], Pump]]:
             engine, threads=2, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None
         )
         made.append(engine)
-        wakeups.subscribe(engine.wake_up)
+        notify.subscribe(engine.wake_up)
         return engine
 
     yield make
     for engine in made:
-        wakeups.unsubscribe(engine.wake_up)
+        notify.unsubscribe(engine.wake_up)
 
 
 def test_a_sleep_that_begins_while_nothing_is_due_ends_in_time(
@@ -112,7 +113,7 @@ def test_a_wake_up_that_was_wrong_leads_to_a_look(
     def mislead() -> None:
         with monkeypatch.context() as silence:
             silence.setattr(engine, "wake_up", lambda *told: None)
-            silence.setattr(wakeups, "_in_process", ())
+            silence.setattr(notify, "_in_process", ())
             urgent.start()
         engine.wake_up("default", 3)
 
@@ -123,7 +124,7 @@ def test_a_wake_up_that_was_wrong_leads_to_a_look(
 
 def test_one_wake_up_after_the_other_does_not_put_off_the_look_that_follows() -> None:
     """A NOTIFY may have been held back, because another came just before."""
-    watcher = lookout.Lookout(("default",), conf.database())
+    watcher = polling.Lookout(("default",), conf.database())
     watcher._look_at = monotonic() + RARELY
     watcher.wake_up("default", 3)
     first = watcher._again_at[0]
@@ -156,8 +157,8 @@ def test_a_higher_priority_that_is_told_of_is_next_whatever_is_left_of_a_backlog
         ctx.do(done.append, "high")
 
     monkeypatch.setattr(pump, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(lookout, "PEEK_SECONDS", 60.0)
-    monkeypatch.setattr(lookout, "AGAIN_SECONDS", (60.0, 61.0))
+    monkeypatch.setattr(polling, "PEEK_SECONDS", 60.0)
+    monkeypatch.setattr(polling, "AGAIN_SECONDS", (60.0, 61.0))
     monkeypatch.setattr(pump, "CLAIM_SECONDS", 0.0)
     for _ in range(12):
         low.start()
@@ -184,8 +185,8 @@ def nothing_due() -> Peek:
 def test_however_many_wake_ups_come_everything_is_looked_at_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     """What they do not tell of, a timer with a higher priority, is not put off by them."""
     now = 100.0
-    monkeypatch.setattr(lookout, "monotonic", lambda: now)
-    watcher = lookout.Lookout(("default",), "default")
+    monkeypatch.setattr(polling, "monotonic", lambda: now)
+    watcher = polling.Lookout(("default",), "default")
     watcher.plan(nothing_due(), now)
     watcher.wake_up("default", 0)
     first = now
@@ -193,4 +194,4 @@ def test_however_many_wake_ups_come_everything_is_looked_at_in_between(monkeypat
         now += 0.001
         watcher.wake_up("default", 0)
         assert watcher.take_told() == [("default", 0)]
-        assert watcher.see_at == pytest.approx(first + lookout.AGAIN_SECONDS[0])
+        assert watcher.see_at == pytest.approx(first + polling.AGAIN_SECONDS[0])

@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 
 from django_workflows.clock import monotonic
-from django_workflows.engine import attending
-from django_workflows.engine.attending import Attendant
-from django_workflows.engine.database import single, transact
-from django_workflows.engine.looping import LoopThread
-from django_workflows.engine.pulse import Pulse, working
+from django_workflows.engine.worker import chores
+from django_workflows.engine.worker.chores import Attendant
+from django_workflows.engine.database.transactions import single, transact
+from django_workflows.engine.worker.loop_thread import LoopThread
+from django_workflows.engine.database.pulse import Pulse, working
 
 LATER = 1_000.0
 
@@ -116,7 +116,7 @@ def test_an_attendant_whose_chore_hangs_is_silent_where_users_code_runs() -> Non
 
 
 def test_a_chore_that_fails_holds_up_no_other_and_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attending, "FIRST_PAUSE", LATER)
+    monkeypatch.setattr(chores, "FIRST_PAUSE", LATER)
     rounds: list[str] = []
     done = threading.Semaphore(0)
 

@@ -14,12 +14,12 @@ import pytest
 from django_workflows.authoring.context import Context
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
-from django_workflows.engine.loading import Loaded
-from django_workflows.engine.pool import Helpers
-from django_workflows.engine.threads import ThreadTurn
-from django_workflows.engine.writes import End, Write
-from tests.engine.test_review_branches import StoresAtOnce
-from tests.engine.test_review_turns import NOW, _claimed, _message
+from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.worker.thread_pool import Helpers
+from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.commit.values import End, Write
+from tests.engine.test_branch_threads import StoresAtOnce
+from tests.engine.test_turn import NOW, _claimed, _message
 
 TRIALS = range(400)
 PATIENCE = 10

@@ -14,7 +14,7 @@ from django.core.management.base import OutputWrapper
 from django.db import DatabaseError, connection
 
 from django_workflows import AsyncContext, Context, Retry, codec, conf, step, workflow
-from django_workflows.engine.outages import refuse_read_only
+from django_workflows.engine.database.outages import refuse_read_only
 from django_workflows.management.commands import runworkflows
 from django_workflows.models import Execution, Status
 from django_workflows.testing import Workflows

@@ -11,8 +11,8 @@ from unittest import mock
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from django_workflows.engine import sessions, transactions
-from django_workflows.engine.soiling import lasts
+from django_workflows.engine.database import sessions, user_transactions
+from django_workflows.engine.database.session_changes import lasts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -199,7 +199,7 @@ def test_after_an_outage_every_connection_is_tried_before_it_is_used_again() -> 
     with mock.patch.dict(connection.settings_dict, {"CONN_MAX_AGE": None}):
 
         def body() -> Any:
-            transactions.doubt_all()
+            user_transactions.doubt_all()
             return ask("SELECT 1")
 
         _, _, answer = in_a_thread_of_a_worker(driver, cut, body, then=sessions.after_call)
@@ -209,9 +209,9 @@ def test_after_an_outage_every_connection_is_tried_before_it_is_used_again() -> 
 def test_an_open_begin_is_rolled_back_and_named() -> None:
     def body() -> Any:
         ask("BEGIN")
-        with pytest.raises(transactions.OpenTransaction, match="default"):
-            transactions.close_left_open({})
-        return transactions.open_now()
+        with pytest.raises(user_transactions.OpenTransaction, match="default"):
+            user_transactions.close_left_open({})
+        return user_transactions.open_now()
 
     assert in_a_thread_of_a_worker(body) == [{}]
 
@@ -224,7 +224,7 @@ def test_autocommit_turned_off_through_the_driver_is_found_out(name: str) -> Non
             raw.isolation_level = "DEFERRED"
         else:
             raw.autocommit = False
-        return transactions.roll_back_left_open({})
+        return user_transactions.roll_back_left_open({})
 
     assert in_a_thread_of_a_worker(body) == [["default"]]
 

@@ -22,17 +22,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from django_workflows import Context, client, clock, conf, workflow
-from django_workflows.engine import claiming, pump
-from django_workflows.engine.claiming import Peek
-from django_workflows.engine.crew import TurnCrew
-from django_workflows.engine.database import single
-from django_workflows.engine.dialects import dialect_of
-from django_workflows.engine.keeper import Keeper
-from django_workflows.engine.pump import Pump
-from django_workflows.engine.repertoire import diet_of
-from django_workflows.engine.shared import SharedMemory
-from django_workflows.engine.turn import Turn
-from django_workflows.engine.writes import Ending
+from django_workflows.engine.claims import claims
+from django_workflows.engine.worker import pump
+from django_workflows.engine.claims.claims import Peek
+from django_workflows.engine.worker.executor import TurnCrew
+from django_workflows.engine.database.transactions import single
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.worker.keeper import Keeper
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.engine.worker.capabilities import diet_of
+from django_workflows.engine.worker.shared_memory import SharedMemory
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.commit.values import Ending
 from django_workflows.models import Execution
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -241,7 +242,7 @@ def test_a_heartbeat_is_one_statement_whatever_is_held(monkeypatch: pytest.Monke
     os.close(write)
     with metered(monkeypatch) as meter:
         keeper = Keeper(read, memory, memory.slot(1))
-        monkeypatch.setattr("django_workflows.engine.keeper.connections.close_all", lambda: None)
+        monkeypatch.setattr("django_workflows.engine.worker.keeper.connections.close_all", lambda: None)
         keeper.run()
     os.close(read)
     assert meter.statements
@@ -257,7 +258,7 @@ def test_a_look_for_work_is_one_statement(monkeypatch: pytest.MonkeyPatch) -> No
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(hear):
-        single(conf.database(), lambda cursor: claiming.peek(cursor, dialect, ["default", "bulk"]))
+        single(conf.database(), lambda cursor: claims.peek(cursor, dialect, ["default", "bulk"]))
     assert len(heard) == COSTS["a look for work"][0].statements
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django_workflows.engine.committing import _STATUS_AFTER
-from django_workflows.engine.writes import End
+from django_workflows.engine.commit.transaction import _STATUS_AFTER
+from django_workflows.engine.commit.values import End
 from django_workflows.models import Status
 from django_workflows.models.statuses import OPERATOR_VERBS, TRANSITIONS
 

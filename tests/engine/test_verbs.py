@@ -14,10 +14,10 @@ import pytest
 from django.db import connection, connections, transaction
 
 from django_workflows import signals
-from django_workflows.engine import verbs
-from django_workflows.engine.database import transact
-from django_workflows.engine.dialects import dialect_of
-from django_workflows.engine.verbs import Change, Order, carry_out
+from django_workflows.engine.verbs import apply as verbs
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.verbs.apply import Change, Order, carry_out
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, TransitionError
 from django_workflows.models import OPEN_STEPS, Event, EventType, Execution, Status, StepKind, StepResult, StepStatus
 from tests.factories import ERROR, ago, ahead, make_execution, make_step, make_wait, now

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from django_workflows.engine import wakeups
+from django_workflows.engine.database import notify
 
 only_postgresql = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="only PostgreSQL has NOTIFY; elsewhere workers poll"
@@ -32,7 +32,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     standing = Clock()
     monkeypatch.setattr("django_workflows.clock.monotonic", standing)
-    monkeypatch.setattr(wakeups, "_last_sent", {})
+    monkeypatch.setattr(notify, "_last_sent", {})
     return standing
 
 
@@ -44,37 +44,37 @@ class Heard(list[str]):
 
 
 @pytest.fixture
-def subscribe() -> Iterator[Callable[[wakeups.WakeUp], None]]:
-    subscribed: list[wakeups.WakeUp] = []
+def subscribe() -> Iterator[Callable[[notify.WakeUp], None]]:
+    subscribed: list[notify.WakeUp] = []
 
-    def add(wake_up: wakeups.WakeUp) -> None:
+    def add(wake_up: notify.WakeUp) -> None:
         subscribed.append(wake_up)
-        wakeups.subscribe(wake_up)
+        notify.subscribe(wake_up)
 
     yield add
     for wake_up in subscribed:
-        wakeups.unsubscribe(wake_up)
+        notify.unsubscribe(wake_up)
 
 
 def notified(queue: str) -> list[str]:
     """The statements that one wake-up sends."""
     with CaptureQueriesContext(connection) as captured:
-        wakeups.notify(queue)
+        notify.notify(queue)
     return [query["sql"] for query in captured.captured_queries]
 
 
 @pytest.mark.django_db
-def test_this_process_hears_every_wake_up_at_once(subscribe: Callable[[wakeups.WakeUp], None]) -> None:
+def test_this_process_hears_every_wake_up_at_once(subscribe: Callable[[notify.WakeUp], None]) -> None:
     heard = Heard()
     subscribe(heard.wake_up)
-    wakeups.notify("bulk")
-    wakeups.notify("bulk")
+    notify.notify("bulk")
+    notify.notify("bulk")
     assert heard == ["bulk", "bulk"]
 
 
 @pytest.mark.django_db
 def test_a_wake_up_that_fails_harms_neither_the_caller_nor_the_next(
-    subscribe: Callable[[wakeups.WakeUp], None],
+    subscribe: Callable[[notify.WakeUp], None],
 ) -> None:
     def fail(queue: str, priority: int | None = None) -> None:
         raise RuntimeError(queue)
@@ -82,16 +82,16 @@ def test_a_wake_up_that_fails_harms_neither_the_caller_nor_the_next(
     heard = Heard()
     subscribe(fail)
     subscribe(heard.wake_up)
-    wakeups.notify("bulk")
+    notify.notify("bulk")
     assert heard == ["bulk"]
 
 
 @pytest.mark.django_db
 def test_nobody_hears_after_unsubscribing() -> None:
     heard = Heard()
-    wakeups.subscribe(heard.wake_up)
-    wakeups.unsubscribe(heard.wake_up)
-    wakeups.notify("bulk")
+    notify.subscribe(heard.wake_up)
+    notify.unsubscribe(heard.wake_up)
+    notify.notify("bulk")
     assert heard == []
 
 
@@ -115,22 +115,22 @@ def test_a_queue_is_notified_once_per_few_milliseconds(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("queue", "priority"), [("bulk", None), ("bulk", 0), ("ä 'b' 7", 9), (wakeups.ANY_QUEUE, None)]
+    ("queue", "priority"), [("bulk", None), ("bulk", 0), ("ä 'b' 7", 9), (notify.ANY_QUEUE, None)]
 )
 def test_a_payload_says_where_something_is(queue: str, priority: int | None) -> None:
-    assert wakeups.read_payload(wakeups.payload_of(queue, priority)) == (queue, priority)
+    assert notify.read_payload(notify.payload_of(queue, priority)) == (queue, priority)
 
 
 @only_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_each_priority_is_notified_by_itself(subscribe: Callable[[wakeups.WakeUp], None]) -> None:
+def test_each_priority_is_notified_by_itself(subscribe: Callable[[notify.WakeUp], None]) -> None:
     """Or what is urgent would have to wait because something else was told of just before."""
     heard = Heard()
     subscribe(heard.wake_up)
     for priority in (1, 9, 9):
-        wakeups.notify("bulk", priority=priority)
+        notify.notify("bulk", priority=priority)
     assert heard == ["bulk 1", "bulk 9", "bulk 9"]
-    assert {payload for _, payload in wakeups._last_sent} == {"bulk\n1", "bulk\n9"}
+    assert {payload for _, payload in notify._last_sent} == {"bulk\n1", "bulk\n9"}
 
 
 @only_postgresql
@@ -156,13 +156,13 @@ def test_an_error_of_notify_never_reaches_the_caller() -> None:
         raise DatabaseError("gone")
 
     with connection.execute_wrapper(fail):
-        wakeups.notify("bulk")
+        notify.notify("bulk")
 
 
 @only_postgresql
 @pytest.mark.django_db(transaction=True)
 def test_thousands_of_queues_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wakeups, "_MAX_REMEMBERED", 3)
+    monkeypatch.setattr(notify, "_MAX_REMEMBERED", 3)
     for number in range(10):
-        wakeups.notify(f"tenant-{number}")
-    assert len(wakeups._last_sent) <= 3
+        notify.notify(f"tenant-{number}")
+    assert len(notify._last_sent) <= 3

@@ -16,7 +16,7 @@ from unittest import mock
 from django.db import connection
 from django.db.backends.postgresql.base import DatabaseWrapper
 
-from django_workflows.engine import database
+from django_workflows.engine.database import transactions
 
 PASSING_OVER = "FOR NO KEY UPDATE SKIP LOCKED"
 READ_PAST = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"  # which it has: PostgreSQL knows no priorities
@@ -29,7 +29,7 @@ def spoken() -> Iterator[None]:
     """The connections of this process say that they are CockroachDB's."""
     with (
         mock.patch.object(DatabaseWrapper, "vendor", "cockroachdb"),
-        mock.patch.object(database, "READ_PAST", READ_PAST),
+        mock.patch.object(transactions, "READ_PAST", READ_PAST),
     ):
         yield
 

@@ -22,16 +22,18 @@ from django.db import connection, connections
 
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
-from django_workflows.engine import bodies, outages, pool, pump, wakeups
-from django_workflows.engine.crew import TurnCrew
-from django_workflows.engine.keeper import Keeper
-from django_workflows.engine.looping import LoopThread
-from django_workflows.engine.pump import Pump
-from django_workflows.engine.repertoire import diet_of
-from django_workflows.engine.shared import SharedMemory
+from django_workflows.engine.handlers import invocation
+from django_workflows.engine.database import outages, notify
+from django_workflows.engine.worker import thread_pool, pump
+from django_workflows.engine.worker.executor import TurnCrew
+from django_workflows.engine.worker.keeper import Keeper
+from django_workflows.engine.worker.loop_thread import LoopThread
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.engine.worker.capabilities import diet_of
+from django_workflows.engine.worker.shared_memory import SharedMemory
 from django_workflows.services import CHORES
 from django_workflows.testing import Workflows
-from tests.proof.accidents import ACCIDENTS, Accidents
+from tests.proof.database_faults import ACCIDENTS, Accidents
 from tests.proof.tapping import tapped
 
 PATIENCE = 20.0
@@ -182,10 +184,10 @@ def surrounded_by(name: str) -> Iterator[LiveWorkflows]:
     with (
         mock.patch.object(settings, "WORKFLOWS", {**getattr(settings, "WORKFLOWS", {}), **own}, create=True),
         mock.patch.object(pump, "IDLE_SECONDS", 0.01),
-        mock.patch.object(pool, "IDLE_SECONDS", 0.05),
+        mock.patch.object(thread_pool, "IDLE_SECONDS", 0.05),
         mock.patch.object(outages, "FIRST_PAUSE", 0.001),
         mock.patch.object(LoopThread, "_run", _run_until_stopped),
-        mock.patch.object(bodies, "entered", _Slowly()) if name == "short-lease" else nullcontext(),
+        mock.patch.object(invocation, "entered", _Slowly()) if name == "short-lease" else nullcontext(),
         _deaf() if name == "polling" else nullcontext(),
         LiveWorkflows(SURROUNDINGS[name]) as workflows,
     ):
@@ -208,7 +210,7 @@ def _run_until_stopped(loop: LoopThread) -> None:
 def _deaf() -> Iterator[None]:
     """Nobody is woken by anybody."""
     nothing: Callable[..., None] = lambda *args, **kwargs: None  # noqa: E731  # stands in for a function
-    with mock.patch.object(wakeups, "notify", nothing), mock.patch.object(Pump, "wake_up", nothing):
+    with mock.patch.object(notify, "notify", nothing), mock.patch.object(Pump, "wake_up", nothing):
         yield
 
 

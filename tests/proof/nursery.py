@@ -18,11 +18,12 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from django_workflows.engine import harvest, lookout, outages, pump
-from django_workflows.engine.shared import Identity, SharedMemory
-from django_workflows.engine.worker import WorkerOptions, WorkerProcess
+from django_workflows.engine.worker import claimer, polling, pump
+from django_workflows.engine.database import outages
+from django_workflows.engine.worker.shared_memory import Identity, SharedMemory
+from django_workflows.engine.worker.process import WorkerOptions, WorkerProcess
 from django_workflows.services import CHORES
-from tests.proof.accidents import Accidents, Death
+from tests.proof.database_faults import Accidents, Death
 from tests.proof.tapping import tap_everything
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,7 @@ def main() -> None:
     logging.getLogger("django_workflows").setLevel(logging.WARNING)
     pump.IDLE_SECONDS = 0.05  # another life begins soon enough
     outages.FIRST_PAUSE = outages.LONGEST_PAUSE = 0.01  # the database is not away
-    harvest.ORPHANS_SECONDS = lookout.DISCOVER_SECONDS = 0.2  # what a lost answer has left undone is found soon
+    claimer.ORPHANS_SECONDS = polling.DISCOVER_SECONDS = 0.2  # what a lost answer has left undone is found soon
     for line in sys.stdin.buffer:
         pids = [_fork(life) for life in msgspec.json.decode(line, type=list[Life])]
         statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]

@@ -14,11 +14,11 @@ from django.db import connection
 
 from django_workflows import client, services
 from django_workflows.authoring.registry import registry
-from django_workflows.engine import database
+from django_workflows.engine.database import transactions
 from django_workflows.models import Trigger, TriggerType, Workflow
 from django_workflows.triggers import registering
 from tests.factories import make_execution
-from tests.proof.accidents import ACCIDENTS, Accident
+from tests.proof.database_faults import ACCIDENTS, Accident
 from tests.proof.tapping import is_commit, tapped
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +72,7 @@ def test_an_error_at_any_statement_or_commit_fails_nothing(act: Callable[[], Non
         Workflow.objects.update(description="old")
         Trigger.objects.filter(type=TriggerType.EVENT).delete()
         at = At(number, accident)
-        with mock.patch.object(database, "LOST_PAUSES", (0.0, 0.0)), tapped(connection, at):
+        with mock.patch.object(transactions, "LOST_PAUSES", (0.0, 0.0)), tapped(connection, at):
             act()
         if act is deploy:
             assert not Workflow.objects.filter(description="old", name__in=names).exists()

@@ -9,7 +9,7 @@ import pytest
 
 from tests import postgres
 from tests.chaos import __main__ as chaos
-from tests.chaos.mischief import Mischief
+from tests.chaos.faults import Mischief
 from tests.chaos.stage import Server, Stage
 
 

@@ -12,10 +12,11 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from django_workflows.engine import atomic, committing
-from django_workflows.engine.dialects import dialect_of
-from django_workflows.engine.storing import store_all
-from django_workflows.engine.writes import Verdict
+from django_workflows.engine.handlers import atomic_steps
+from django_workflows.engine.commit import transaction as committing
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.commit.store import store_all
+from django_workflows.engine.commit.values import Verdict
 from django_workflows.exceptions import Abandoned
 from django_workflows.models import Execution, Signal, StepResult
 from testproject.provider.ledger import Ledger as ProviderLedger
@@ -26,7 +27,7 @@ from tests.proof.conftest import NewTrial
 from tests.proof.programs import outside
 from tests.proof.test_model import World
 from tests.proof.trials import Trial
-from tests.proof.zombies import THEFTS, WRITES, set_scene
+from tests.proof.late_writes import THEFTS, WRITES, set_scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,15 +126,15 @@ def test_a_transactional_step_without_a_fence_would_be_found_out(monkeypatch: py
     THEFTS["another worker took it over"](scene)
     with pytest.raises(Abandoned):
         _check_fence(scene.write())
-    unfenced = atomic.FENCE.replace("SELECT claim, status, requested", f"SELECT {scene.write().claim}, 'running', ''")
-    assert unfenced != atomic.FENCE
-    monkeypatch.setattr(atomic, "FENCE", unfenced)
+    unfenced = atomic_steps.FENCE.replace("SELECT claim, status, requested", f"SELECT {scene.write().claim}, 'running', ''")
+    assert unfenced != atomic_steps.FENCE
+    monkeypatch.setattr(atomic_steps, "FENCE", unfenced)
     _check_fence(scene.write())
 
 
 def _check_fence(write: Any) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        atomic.check_fence(cursor, dialect_of(connection), write)
+        atomic_steps.check_fence(cursor, dialect_of(connection), write)
 
 
 # the model

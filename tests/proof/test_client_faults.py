@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django_workflows import TransitionError, client, operations
 from django_workflows.models import Event, EventType, Execution, Signal, Status
 from tests.factories import make_execution
-from tests.proof.accidents import Accidents
+from tests.proof.database_faults import Accidents
 from tests.proof.sampling import RUNS_ALL, seeded
 from tests.proof.tapping import tapped
 from tests.proof.workflows import proof_kid

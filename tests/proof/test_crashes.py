@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.proof.accidents import MOMENTS
+from tests.proof.database_faults import MOMENTS
 from tests.proof.conftest import NewTrial
 from tests.proof.sampling import RUNS_ALL, seeded
 

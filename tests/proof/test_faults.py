@@ -10,10 +10,10 @@ import pytest
 from django.db import OperationalError, connection
 
 from django_workflows import client
-from django_workflows.engine import database
-from django_workflows.engine.inline import InlineDriver
+from django_workflows.engine.database import transactions
+from django_workflows.engine.inline.driver import InlineDriver
 from django_workflows.models import Execution, Status
-from tests.proof.accidents import ACCIDENTS
+from tests.proof.database_faults import ACCIDENTS
 from tests.proof.conftest import NewTrial
 from tests.proof.sampling import RUNS_ALL, seeded
 from tests.proof.tapping import tapped
@@ -44,7 +44,7 @@ def test_nothing_is_lost_when_every_second_statement_fails(new_trial: NewTrial, 
 @pytest.mark.django_db(transaction=True)
 def test_a_query_of_a_workflow_outlasts_any_number_of_serialization_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     """DBF-01: more of them than one transaction tries are no error of the workflow, which nobody would retry."""
-    monkeypatch.setattr(database, "MAX_TRIES", 2)
+    monkeypatch.setattr(transactions, "MAX_TRIES", 2)
     execution = proof_subscriber.start(1)
     client.send_event("proof.happened", {"number": 1, "word": "hello"})
     failures = count(1)

@@ -12,16 +12,16 @@ from uuid import UUID
 import pytest
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.keeper import Keeper
-from django_workflows.engine.shared import SharedMemory
-from django_workflows.engine.storing import store_all
-from django_workflows.engine.writes import Verdict
+from django_workflows.engine.worker.keeper import Keeper
+from django_workflows.engine.worker.shared_memory import SharedMemory
+from django_workflows.engine.commit.store import store_all
+from django_workflows.engine.commit.values import Verdict
 from django_workflows.models import Event, Execution, Signal
-from tests.proof.duels import settle
+from tests.proof.two_sessions import settle
 from tests.proof.interleaving import Session, interleave, two_sessions
-from tests.proof.lates import LATES, Late, picture, successor, zombie
+from tests.proof.late_turns import LATES, Late, picture, successor, zombie
 from tests.proof.sampling import RUNS_ALL, seeded
-from tests.proof.zombies import THEFTS, WRITES, everything, release, set_scene
+from tests.proof.late_writes import THEFTS, WRITES, everything, release, set_scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

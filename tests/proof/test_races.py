@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from tests.proof.duels import DUELS, settle
+from tests.proof.two_sessions import DUELS, settle
 from tests.proof.interleaving import Session, interleave, schedules, two_sessions
 from tests.proof.sampling import RUNS_ALL, seeded
 

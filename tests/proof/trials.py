@@ -12,12 +12,12 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from django_workflows import operations
-from django_workflows.engine.claiming import ALONE_AFTER, release_all
-from django_workflows.engine.database import transact
-from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.claims.claims import ALONE_AFTER, release_all
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.inspection.doctor import examine
 from django_workflows.models import Execution, Status, StepResult
-from tests.proof.accidents import KILLED
+from tests.proof.database_faults import KILLED
 from tests.proof.nursery import Life, Nursery, accidents, said
 from tests.proof.workflows import CALLS, OUTPUT, PATIENCE, ROWS, proof_everything
 from tests.sample.ledger import Ledger

@@ -13,7 +13,7 @@ from django_workflows import Context, InvalidInput, Received, workflow
 from django_workflows.authoring.registry import registry
 from django_workflows.client import send_event
 from django_workflows.clock import database_now
-from django_workflows.engine import dispatching
+from django_workflows.engine.events import dispatch as dispatching
 from django_workflows.models import Event, Execution, Trigger, Workflow
 from django_workflows.testing import Workflows
 from django_workflows.triggers import dispatch, registering

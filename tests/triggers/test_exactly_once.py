@@ -14,8 +14,9 @@ from django.db import connection, connections
 
 from django_workflows import Context, services, workflow
 from django_workflows.client import send_event
-from django_workflows.engine import committing, delivering, dispatching
-from django_workflows.engine.claiming import Peek
+from django_workflows.engine.commit import transaction
+from django_workflows.engine.events import deliver, dispatch
+from django_workflows.engine.claims.claims import Peek
 from django_workflows.models import Event, Execution, Signal, Trigger
 from django_workflows.testing import Workflows
 from django_workflows.triggers import counting
@@ -124,13 +125,13 @@ def locked(workflows: Workflows, monkeypatch: pytest.MonkeyPatch) -> Any:
     """An execution that waits, and whose row somebody else has locked until `free()`."""
     execution = once_waiting.start()
     workflows.run_until_idle()
-    real, taken = committing.lock, {execution.id}
+    real, taken = transaction.lock, {execution.id}
 
     def lock(cursor: Any, dialect: Any, ids: Any) -> Any:
         rows, now = real(cursor, dialect, ids)
         return {id: row for id, row in rows.items() if id not in taken}, now
 
-    monkeypatch.setattr(delivering, "lock", lock)
+    monkeypatch.setattr(deliver, "lock", lock)
     return SimpleNamespace(execution=execution, free=taken.clear)
 
 
@@ -152,21 +153,21 @@ def test_a_locked_receiver_neither_makes_a_worker_spin_nor_delays_a_trigger(lock
 
 
 def test_events_for_a_locked_receiver_hold_up_nobody_else(locked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatching, "BATCH", 10)
+    monkeypatch.setattr(dispatch, "BATCH", 10)
     for number in range(25):
         send_event("once", {"number": number})
     other = send_event("other", {"number": 99})
 
-    assert dispatching.dispatch("default", limit=10).events == 1
+    assert dispatch.dispatch("default", limit=10).events == 1
 
     assert Event.objects.get(pk=other.pk).dispatched_at is not None
-    assert not dispatching.dispatch("default", limit=10)
+    assert not dispatch.dispatch("default", limit=10)
 
 
 def test_an_event_that_many_wait_for_starts_its_triggers_in_the_first_round(
     workflows: Workflows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivering, "MOST_DELIVERIES", 2)
+    monkeypatch.setattr(deliver, "MOST_DELIVERIES", 2)
     listen(once_started, "once")
     waiting = once_waiting.start_many([{}] * 5)
     workflows.run_until_idle()

@@ -8,10 +8,10 @@ import pytest
 from django.db import connection
 
 from django_workflows import Context, clock, workflow
-from django_workflows.engine import claiming
-from django_workflows.engine.claiming import Peek
-from django_workflows.engine.database import single
-from django_workflows.engine.dialects import dialect_of
+from django_workflows.engine.claims import claims
+from django_workflows.engine.claims.claims import Peek
+from django_workflows.engine.database.transactions import single
+from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.models import Execution, Trigger
 from django_workflows.services import ScheduleFiring
 from django_workflows.testing import Workflows
@@ -30,7 +30,7 @@ def only_our_triggers(workflows: Workflows) -> None:
 
 
 def look() -> Peek:
-    return single("default", lambda cursor: claiming.peek(cursor, dialect_of(connection), ["default"]))
+    return single("default", lambda cursor: claims.peek(cursor, dialect_of(connection), ["default"]))
 
 
 def test_a_look_tells_when_the_next_schedule_is_due() -> None:

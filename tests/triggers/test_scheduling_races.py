@@ -14,9 +14,10 @@ from django.db import OperationalError, connection, connections
 
 from django_workflows import Context, clock, workflow
 from django_workflows.authoring.registry import registry
-from django_workflows.engine.publishing import publish
+from django_workflows.engine.worker.workflow_rows import publish
 from django_workflows.models import Execution, Trigger, Workflow
-from django_workflows.triggers import firing, registering, syncing
+from django_workflows.triggers import registering, syncing
+from django_workflows.triggers import manual
 from django_workflows.triggers.scheduling import fire_due
 
 THREADS = 6
@@ -85,7 +86,7 @@ def test_a_backfill_beside_the_schedule_and_another_backfill_starts_nothing_twic
 
     def work() -> int:
         if next(turns) % 2:
-            return firing.backfill(trigger, start, now).started
+            return manual.backfill(trigger, start, now).started
         return sum(len(fire_due("default").started) for _ in range(3))
 
     total = sum(at_once(work))
@@ -137,7 +138,7 @@ def fire_with(saboteur: Saboteur) -> None:
 def make_due(trigger: Trigger) -> None:
     """One moment is due, an execution is under way, and nothing else has been."""
     Execution.objects.all().delete()
-    firing.fire(trigger)
+    manual.fire(trigger)
     now = clock.database_now()
     values: dict[str, Any] = {"next_at": now, "scheduled_until": now - timedelta(hours=1), "trigger_count": 0}
     Trigger.objects.filter(pk=trigger.pk).update(**values)

@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 
 from django_workflows import Context, operations, services, workflow
 from django_workflows.client import send_event
-from django_workflows.engine import dispatching, takings
-from django_workflows.engine.faults import ConnectionLost
-from django_workflows.engine.takings import MOST_ATTEMPTS
+from django_workflows.engine.events import dispatch as dispatching, take
+from django_workflows.engine.database.errors import ConnectionLost
+from django_workflows.engine.events.take import MOST_ATTEMPTS
 from django_workflows.exceptions import EventNotFound
 from django_workflows.models import Event, Execution, Trigger
 from django_workflows.triggers import dispatch
@@ -32,13 +32,13 @@ def aside_order(ctx: Context, order: int) -> int:
 def _alone(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The example apps declare triggers, which `migrate` writes."""
     Trigger.objects.all().delete()
-    monkeypatch.setattr("django_workflows.engine.database.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("django_workflows.engine.database.transactions.time.sleep", lambda seconds: None)
     yield
-    takings._owed.clear()
+    take._owed.clear()
 
 
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(takings, "pause_after", lambda failures: -1.0)
+    monkeypatch.setattr(take, "pause_after", lambda failures: -1.0)
 
 
 def publish(*orders: int) -> list[Event]:
@@ -88,7 +88,7 @@ def test_an_event_whose_start_breaks_the_dispatch_is_set_aside_and_says_why(monk
     aside = fresh(events[1])
     assert aside.set_aside_at is not None
     assert "nobody has thought of this" in aside.reason
-    assert Event.objects.get(name=takings.SET_ASIDE_RECORD).data["event"]["id"] == str(aside.pk)
+    assert Event.objects.get(name=take.SET_ASIDE_RECORD).data["event"]["id"] == str(aside.pk)
 
     monkeypatch.setattr(dispatch.Triggering, "_store", real)
     assert not services.dispatch("default")
@@ -129,11 +129,11 @@ def test_an_event_that_three_workers_have_died_of_is_set_aside() -> None:
 
 def test_what_another_worker_has_taken_is_left_to_it_until_it_has_died() -> None:
     events = publish(1)
-    taken = takings.take("default", dispatching._look("default", 10, None))
+    taken = take.take("default", dispatching._look("default", 10, None))
     assert [event.id for event in taken] == [events[0].pk]
     services.dispatch("default")
     assert orders() == []
-    takings.free("default")
+    take.free("default")
     services.dispatch("default")
     assert orders() == [1]
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.utils import translation
 
 from django_workflows import clock, codec, conf
-from django_workflows.api.shapes.history import history_document
+from django_workflows.api.serializers.history import history_document
 from django_workflows.inspection import HistoryItem, timeline_page
 from django_workflows.inspection.timeline import Position
 from django_workflows.models import FINISHED, Execution

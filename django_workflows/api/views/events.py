@@ -8,11 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_workflows.api.access import SEND_EVENT, VIEW
-from django_workflows.api.acts import events as acts
+from django_workflows.api.actions import events as acts
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import describe, either
 from django_workflows.api.requests import idempotency_key
-from django_workflows.api.shapes import events as shapes
+from django_workflows.api.serializers import events as shapes
 
 TAG = "events"
 

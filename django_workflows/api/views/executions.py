@@ -9,15 +9,15 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_workflows.api.acts import executions as acts
-from django_workflows.api.acts import verbs
+from django_workflows.api.actions import executions as acts
+from django_workflows.api.actions import verbs
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import describe
 from django_workflows.api.paging import Paging
 from django_workflows.api.requests import idempotency_key
-from django_workflows.api.shapes import events as event_shapes
-from django_workflows.api.shapes import executions as shapes
-from django_workflows.api.shapes import history as histories
+from django_workflows.api.serializers import events as event_shapes
+from django_workflows.api.serializers import executions as shapes
+from django_workflows.api.serializers import history as histories
 
 TAG = "executions"
 BELOW = ("history", "steps", "timeline", "stream", "result", "pause", "resume", "cancel", "retry", "signal")

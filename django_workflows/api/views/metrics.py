@@ -8,10 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_workflows.api.access import VIEW
-from django_workflows.api.acts import metrics as acts
+from django_workflows.api.actions import metrics as acts
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import describe
-from django_workflows.api.shapes.metrics import MetricsDocument
+from django_workflows.api.serializers.metrics import MetricsDocument
 
 
 class Metrics(ApiView):

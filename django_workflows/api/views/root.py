@@ -14,7 +14,7 @@ from django_workflows.api import fields
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import INSTALLED, describe
 from django_workflows.api.outside import OUTSIDE
-from django_workflows.api.shapes.common import Shape
+from django_workflows.api.serializers.common import Shape
 
 
 class RouteDocument(Shape):

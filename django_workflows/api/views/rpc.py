@@ -14,7 +14,7 @@ from django_workflows.api.base import ApiView
 from django_workflows.api.methods import METHODS
 from django_workflows.api.openapi import describe, either
 from django_workflows.api.requests import idempotency_key
-from django_workflows.api.shapes.common import Shape
+from django_workflows.api.serializers.common import Shape
 
 
 class CallBody(Shape):

@@ -7,12 +7,12 @@ from typing import ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_workflows.api.acts import triggers as acts
+from django_workflows.api.actions import triggers as acts
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import describe
 from django_workflows.api.requests import idempotency_key
-from django_workflows.api.shapes import executions as execution_shapes
-from django_workflows.api.shapes import triggers as shapes
+from django_workflows.api.serializers import executions as execution_shapes
+from django_workflows.api.serializers import triggers as shapes
 
 TAG = "triggers"
 NEW = {"workflow": "fulfil", "type": "event", "pattern": "order.created"}

@@ -22,8 +22,8 @@ from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import LAST_EVENT_ID, TEXT, describe
 from django_workflows.api.problems import invalid
 from django_workflows.api.requests import Strict
-from django_workflows.api.shapes.common import error_document
-from django_workflows.api.shapes.executions import ResultDocument
+from django_workflows.api.serializers.common import error_document
+from django_workflows.api.serializers.executions import ResultDocument
 from django_workflows.api.streams import closing, slots
 from django_workflows.api.streams.admission import admission
 from django_workflows.api.streams.following import CHECK, Follower

@@ -7,14 +7,14 @@ from typing import ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_workflows.api.acts import definitions, starting
-from django_workflows.api.acts import workflows as acts
+from django_workflows.api.actions import definitions, starting
+from django_workflows.api.actions import workflows as acts
 from django_workflows.api.base import ApiView
 from django_workflows.api.openapi import describe
 from django_workflows.api.paging import Paging
 from django_workflows.api.requests import idempotency_key
-from django_workflows.api.shapes import executions as execution_shapes
-from django_workflows.api.shapes import workflows as shapes
+from django_workflows.api.serializers import executions as execution_shapes
+from django_workflows.api.serializers import workflows as shapes
 
 TAG = "workflows"
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django_workflows import codec, conf
 from django_workflows.client.messages import publish_or_get
 from django_workflows.exceptions import InvalidInput, PayloadError
-from django_workflows.management.lines import Line, read_lines
+from django_workflows.management.jsonl import Line, read_lines
 from django_workflows.management.output import told
 
 HELP = """Publishes events from standard input, or a file: one JSON object in each line, with "id", "name" and "data",

@@ -10,19 +10,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_workflows.management import (
-    defining,
-    listing,
-    messages,
-    overview,
-    redriving,
-    showing,
-    starting,
-    steering,
-    switching,
-    triggers,
-    watching,
-)
+from django_workflows.management import defining, listing, messages, overview, redriving, showing, starting, switching, triggers, watching
+from django_workflows.management import verbs
 from django_workflows.management.intermixed import IntermixedParser
 from django_workflows.management.output import Output, told
 from django_workflows.management.pipes import until_closed
@@ -38,7 +27,7 @@ class Subcommand:
 
 
 def _verb(name: str, help: str) -> Subcommand:
-    return Subcommand(help, steering.add_arguments, partial(steering.apply, name))
+    return Subcommand(help, verbs.add_arguments, partial(verbs.apply, name))
 
 
 SUBCOMMANDS = {

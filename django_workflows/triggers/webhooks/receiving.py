@@ -18,11 +18,11 @@ from django_workflows import conf
 from django_workflows.authoring.names import KEY_LENGTH, problem_with
 from django_workflows.authoring.webhook_options import WebhookOptions, is_path, options_of, problems_with
 from django_workflows.clock import DatabaseNow
-from django_workflows.engine.faults import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
 from django_workflows.exceptions import InvalidInput, PayloadError
 from django_workflows.models import Trigger, TriggerType
 from django_workflows.triggers import starting
-from django_workflows.triggers.received import Received
+from django_workflows.triggers.payloads import Received
 from django_workflows.triggers.webhooks import contents, handshakes, schemes
 from django_workflows.triggers.webhooks.deliveries import Answer, Delivery, Refusal
 from django_workflows.triggers.webhooks.storing import store

@@ -1,0 +1,39 @@
+"""Lines of control on an event loop: which turn a task belongs to, and which scope it numbers its calls in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from contextvars import Context as Variables
+from contextvars import ContextVar, copy_context
+from typing import Any, Protocol
+
+from django_workflows.engine.history.journal import Scope
+
+
+class Owner(Protocol):
+    """The turn that a task was started in."""
+
+    is_spawning: bool
+
+    def adopt(self, task: asyncio.Task[Any]) -> None: ...
+
+
+Line = tuple[Owner, Scope]
+line: ContextVar[Line | None] = ContextVar("django_workflows_line", default=None)
+
+
+def task_factory(
+    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any], **kwargs: Any
+) -> asyncio.Task[Any]:
+    """Gives each task that a workflow starts a numbered scope."""
+    context: Variables | None = kwargs.pop("context", None)
+    mine = line.get() if context is None else context.get(line)
+    if mine is not None and not mine[0].is_spawning:
+        turn, scope = mine
+        context = context or copy_context()
+        context.run(line.set, (turn, scope.next_task()))
+        task = asyncio.Task(coro, loop=loop, context=context, **kwargs)
+        turn.adopt(task)
+        return task
+    return asyncio.Task(coro, loop=loop, context=context, **kwargs)

@@ -1,0 +1,107 @@
+"""Executes the turns that a pump claimed: `def` workflows in a pool of threads, `async def` ones on an event loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from django_workflows.authoring.registry import registry
+from django_workflows.engine.runners import completion
+from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.worker.loop_thread import LoopThread
+from django_workflows.engine.runners.event_loop import LoopTurn
+from django_workflows.engine.worker.thread_pool import Helpers, Pool
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.commit.values import Ending
+from django_workflows.exceptions import WorkflowsError
+
+logger = logging.getLogger("django_workflows")
+
+
+class TurnCrew:
+    """Runs turns for one pump. `on_exit` is called when user code asks for the end of the process."""
+
+    def __init__(
+        self,
+        pump: Pump,
+        *,
+        threads: int,
+        async_slots: int,
+        branch_threads: int,
+        alone: bool,
+        on_exit: Callable[[BaseException], None],
+    ) -> None:
+        self._pump, self._on_exit, self._alone = pump, on_exit, alone
+        self._helpers = Helpers(branch_threads)
+        self.pool = Pool(threads, "workflows-turn")
+        self.loop = LoopThread(self.pool, self._helpers, pump, on_exit)
+        self._async_slots = async_slots
+        self._async_turns = 0
+
+    def free(self) -> tuple[int, int]:
+        """Free slots for `def` and for `async def` workflows."""
+        if self._alone:
+            return (0, 0) if self._pump.held else (1, 0)
+        return self.pool.unused, max(self._async_slots - self._async_turns, 0)
+
+    def execute(self, loaded: Sequence[Loaded]) -> None:
+        """Begin these turns."""
+        coroutines: list[Callable[[], Any]] = []
+        for one in loaded:
+            try:
+                definition = registry.workflow(one.claimed.workflow, one.claimed.version)
+            except WorkflowsError as error:  # a definition that nobody can read must stop nobody else
+                self._pump.cannot_begin(one.claimed, error)
+                continue
+            common: dict[str, Any] = {"clock": self._pump.clock, "committer": self._pump, "alias": self._pump.alias}
+            if definition.is_async:
+                turn = LoopTurn(
+                    one,
+                    definition,
+                    surroundings=self.loop,
+                    loop=self.loop.loop,
+                    call_soon=self.loop.call_soon,
+                    **common,
+                )
+                self._async_turns += 1
+                self._pump.hold(turn)
+                coroutines.append(partial(self._run_on_loop, turn))
+            else:
+                plain = ThreadTurn(one, definition, helpers=self._helpers, **common)
+                self._pump.hold(plain)
+                self.pool.submit(partial(self._run_in_thread, plain))
+        if coroutines:
+            self.loop.submit(coroutines)
+
+    def _run_in_thread(self, turn: ThreadTurn) -> None:
+        try:
+            ending = turn.run()
+        except (SystemExit, KeyboardInterrupt) as error:
+            logger.error("Execution %s (%s) asked for the end of the process.", turn.claimed.id, turn.claimed.workflow)
+            self._on_exit(error)
+        except BaseException as error:
+            self._conclude(turn, completion.after_own_error(turn, error))
+        else:
+            self._conclude(turn, ending)
+
+    async def _run_on_loop(self, turn: LoopTurn) -> None:
+        try:
+            self._conclude(turn, await turn.run())
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._on_exit(error)
+        except BaseException as error:
+            self._conclude(turn, completion.after_own_error(turn, error))
+        finally:
+            self._async_turns -= 1
+
+    def _conclude(self, turn: Turn, ending: Ending | None) -> None:
+        """Hand the ending to the pump; this thread need not wait until it is stored."""
+        if ending is None or turn.abandoned:
+            self._pump.drop(turn)
+            return
+        completion.conclude(turn, ending)
+        self._pump.flush(turn)

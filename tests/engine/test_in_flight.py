@@ -1,0 +1,117 @@
+"""Looking after executions that are under way: none is overlooked, however many and whatever became of others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from django_workflows.authoring.definitions import WorkflowDefinition
+from django_workflows.clock import DatabaseClock, database_now, monotonic
+from django_workflows.engine.worker import claimer
+from django_workflows.engine.turn.effects import MessageWait
+from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.engine.worker.capabilities import Diet
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker.in_flight import AT_ONCE, Watch
+from django_workflows.models import Execution, Status
+from tests.engine.test_turn import NOW, Notebook, _claimed, _nothing
+from tests.factories import make_execution, make_signal
+
+ALIAS = "default"
+
+
+class Silent:
+    def ended(self, *args: Any) -> None: ...
+    def looked(self, *args: Any) -> None: ...
+    def held(self, *args: Any) -> None: ...
+
+
+def _turn(execution: Execution | None = None, turn_type: type[Turn] = Turn, **claimed: Any) -> Turn:
+    definition: WorkflowDefinition[..., Any] = WorkflowDefinition(_nothing, {"name": "w"})
+    if execution is not None:
+        claimed = {"id": execution.id, "claim": execution.claim} | claimed
+    clock = DatabaseClock(NOW, monotonic())
+    return turn_type(Loaded(claimed=_claimed(**claimed)), definition, clock=clock, committer=Notebook(), alias=ALIAS)
+
+
+def _waits_for_go(turn: Turn) -> Turn:
+    turn.waits["1"] = MessageWait("1", None, "go", False)
+    return turn
+
+
+@pytest.mark.django_db
+def test_an_old_turn_that_has_something_to_tell_does_not_hide_the_new_one_that_waits() -> None:
+    """EVT-01: it lost its claim and unwinds, but a body of it went on; both are turns of one execution."""
+    execution = make_execution(Status.RUNNING, claim=2)
+    make_signal(execution, "go")
+    old, new = _waits_for_go(_turn(execution, claim=1)), _waits_for_go(_turn(execution))
+    old.abandon()
+    watch = Watch(ALIAS)
+    watch.note([new])
+    watch.note([old])
+    watch.attend({execution.id: new}, NOW)
+    assert [message.name for message in new.inbox] == ["go"]
+
+
+@pytest.mark.django_db
+def test_each_of_thousands_is_looked_at_within_a_round() -> None:
+    """Some end meanwhile, and others begin."""
+    seen: set[Any] = set()
+
+    class Seen(Turn):
+        def show_long_bodies(self, since: float) -> None:
+            seen.add(self.claimed.id)
+
+    turns = [_turn(turn_type=Seen) for _ in range(3 * AT_ONCE + 1)]
+    for turn in turns:
+        turn.in_flight["1"] = None  # type: ignore[assignment]  # only that there is a body counts
+    held = {turn.claimed.id: turn for turn in turns[:-1]}
+    watch = Watch(ALIAS)
+    for _ in range(8):
+        watch._look_at = 0.0
+        watch.attend(held, NOW)
+        held.pop(next(iter(held)))
+        held[turns[-1].claimed.id] = turns[-1]
+    assert set(held) <= seen
+
+
+@pytest.mark.django_db
+def test_turns_that_end_while_claims_are_counted_do_no_harm() -> None:
+    """Threads drop turns whose claims were lost whenever they come to their end."""
+    pump = Pump(uuid4(), Diet(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+
+    class EndsNow(Turn):
+        """Another thread drops this turn at the moment at which somebody looks whether it was abandoned."""
+
+        @property
+        def abandoned(self) -> bool:
+            pump._held.pop(self.claimed.id, None)
+            return True
+
+        @abandoned.setter
+        def abandoned(self, value: bool) -> None: ...
+
+    for _ in range(3):
+        pump.hold(_turn(turn_type=EndsNow))
+    assert pump._harvest.release_orphans() is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_without_a_turn_is_found_when_a_turn_without_a_claim_makes_up_for_it_in_the_sums(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After an outage both come together, and most claims are the first."""
+    monkeypatch.setattr(claimer, "ORPHANS_SECONDS", 0.0)
+    worker = uuid4()
+    lost, orphan = make_execution(Status.PENDING, claim=2), make_execution(Status.RUNNING, claimed_by=worker)
+    pump = Pump(worker, Diet(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    pump.hold(_turn(lost, claim=1))  # its body goes on, and nobody has told it yet
+    assert any(pump._harvest.release_orphans() for _ in range(20))
+    orphan.refresh_from_db()
+    assert (orphan.status, orphan.claimed_by) == (Status.PENDING, None)
+    assert orphan.wake_at is not None
+    assert orphan.wake_at <= database_now() + timedelta(milliseconds=1)
