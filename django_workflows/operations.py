@@ -16,13 +16,13 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from django_workflows import codec, conf, rights
-from django_workflows.engine.events import after_commit, take
-from django_workflows.engine.verbs import apply
 from django_workflows.engine.database import notify
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
-from django_workflows.engine.verbs.apply import Order, Outcome
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.events import after_commit, take
+from django_workflows.engine.verbs import apply
+from django_workflows.engine.verbs.apply import Outcome, VerbRequest
 from django_workflows.exceptions import EventNotFound, ExecutionNotFound, WorkflowsError
 from django_workflows.models import Event, EventType, Execution
 from django_workflows.models.ports import Operations
@@ -98,8 +98,8 @@ def redrive(event: Event | UUID | str, reason: str = "", *, by: Any = None) -> b
     found = None if uuid is None else rows.filter(pk=uuid).first()
     if found is None:
         raise EventNotFound(f"There is no event {event!r:.100}; an id is a UUID.")
-    order = _order("redrive", reason, by)
-    data = {"by": order.by, "reason": order.reason, "event": {"id": str(found.pk), "name": found.name}}
+    request = _request("redrive", reason, by)
+    data = {"by": request.by, "reason": request.reason, "event": {"id": str(found.pk), "name": found.name}}
     changed = transact(alias, lambda cursor: take.redrive(cursor, found, data))
     if changed:
         after_commit.announce(alias, [notify.ANY_QUEUE], event=found.pk)
@@ -157,7 +157,7 @@ def bulk(
         # a retry has perhaps retried children that are among the rest
         chunk = sorted(set(chosen[start : start + batch]) - touched)
         if chunk:
-            outcome = _carry_out(_order(verb, reason, by), chunk)
+            outcome = _carry_out(_request(verb, reason, by), chunk)
             touched.update(change.id for change in outcome.changes)
             result.errors.update(outcome.refused)
     result.changed.extend(id for id in chosen if id in touched)
@@ -179,29 +179,29 @@ def _id_of(execution: Any) -> UUID:
         raise ExecutionNotFound(f"There is no execution {id!r:.100}; an id is a UUID.") from None
 
 
-def _order(verb: str, reason: str, by: Any) -> Order:
+def _request(verb: str, reason: str, by: Any) -> VerbRequest:
     """Raises `PayloadError` for a text that a database cannot store."""
     name = "" if by is None else str(by.get_username() if hasattr(by, "get_username") else by)
     codec.encode([reason, name])
-    return Order(verb=verb, reason=reason, by=name)
+    return VerbRequest(verb=verb, reason=reason, by=name)
 
 
 def _apply(verb: str, execution: Execution | UUID | str, reason: str, by: Any) -> None:
-    outcome = _carry_out(_order(verb, reason, by), [_id_of(execution)])
+    outcome = _carry_out(_request(verb, reason, by), [_id_of(execution)])
     for error in outcome.refused.values():
         raise error
     if isinstance(execution, Execution):
         execution.refresh_from_db(using=conf.database(), fields=_CHANGED)
 
 
-def _carry_out(order: Order, ids: Sequence[UUID]) -> Outcome:
+def _carry_out(request: VerbRequest, ids: Sequence[UUID]) -> Outcome:
     """One transaction, or a part of the caller's; what follows from it waits for the commit."""
     alias = conf.database()
     connection = connections[alias]
     done: list[Outcome] = []
 
     def work(cursor: CursorWrapper) -> Outcome:
-        done.append(apply.apply_to(cursor, dialect_of(connection), ids, order))
+        done.append(apply.apply_to(cursor, dialect_of(connection), ids, request))
         apply.announce(alias, done[-1].changes)
         return done[-1]
 
@@ -212,7 +212,7 @@ def _carry_out(order: Order, ids: Sequence[UUID]) -> Outcome:
         try:
             return transact(alias, work)
         except (AmbiguousCommit, ConnectionLost) as error:
-            if done and Event.objects.using(alias).filter(pk=order.event_id).exists():
+            if done and Event.objects.using(alias).filter(pk=request.event_id).exists():
                 apply.announce(alias, done[-1].changes)  # what was to follow the commit was lost with the connection
                 return done[-1]
             if tries == _TRIES:

@@ -8,16 +8,16 @@ from collections import Counter
 from django.db import connections
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.events import dispatch as dispatching
-from django_workflows.engine.worker import workflow_rows
-from django_workflows.engine.verbs import apply
-from django_workflows.engine.database import notify
-from django_workflows.engine.worker.chores import Chore
 from django_workflows.engine.claims.claims import Peek
-from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database import notify
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.events import dispatch as dispatching
 from django_workflows.engine.events.dispatch import Dispatched
+from django_workflows.engine.verbs import apply
 from django_workflows.engine.verbs.sweep import Sweep
+from django_workflows.engine.worker import workflow_rows
+from django_workflows.engine.worker.chores import Chore
 from django_workflows.triggers import counting, scheduling, syncing
 from django_workflows.triggers.dispatch import Triggering
 

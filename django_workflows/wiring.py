@@ -10,13 +10,13 @@ from django.db.models.signals import post_migrate
 
 from django_workflows import checks as checks  # registered by being imported
 from django_workflows import client, conf, inspection, operations, services
-from django_workflows.authoring.ports import doors as authoring
+from django_workflows.authoring.ports import ports as authoring
 from django_workflows.authoring.registry import registry
 from django_workflows.codec.redaction import RedactingFilter
 from django_workflows.declarative.loader import stored
 from django_workflows.engine.events import after_commit
 from django_workflows.engine.inline.eager import EagerDriver
-from django_workflows.models import doors as models
+from django_workflows.models import ports as models
 
 
 def open_doors(app: AppConfig) -> None:
@@ -26,7 +26,7 @@ def open_doors(app: AppConfig) -> None:
     models.client = client.door
     models.operations = operations.door
     models.inspection = inspection.door
-    after_commit.doors.driver = EagerDriver(services.dispatch)
+    after_commit.ports.driver = EagerDriver(services.dispatch)
     logging.getLogger("django_workflows").addFilter(RedactingFilter())
     post_migrate.connect(publish_workflows, sender=app, dispatch_uid="django_workflows.publish")
 

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"engine"}),
     frozenset({"client", "operations", "inspection"}),
     frozenset({"triggers"}),
-    frozenset({"definitions"}),
+    frozenset({"declarative", "definitions"}),
     frozenset({"services"}),
     frozenset({"api", "admin", "management", "metrics", "checks", "testing", "remote"}),
     frozenset({"urls"}),
@@ -33,6 +33,20 @@ LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 
 # In these layers the parts must not know each other either: the doors and verbs, and the faces.
 APART = {LEVELS["client"], LEVELS["api"]}
+
+# The same inside the engine, where the packages of one floor never know each other.
+FLOORS: tuple[frozenset[str], ...] = (
+    frozenset({"database", "history"}),
+    frozenset({"claims"}),
+    frozenset({"commit"}),
+    frozenset({"events"}),
+    frozenset({"verbs", "turn"}),
+    frozenset({"handlers"}),
+    frozenset({"runners"}),
+    frozenset({"worker"}),
+    frozenset({"inline"}),
+)
+ENGINE = "django_workflows.engine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +66,14 @@ def violations(package: Path) -> list[str]:
     modules = find_modules(package)
     imports = [found for name, path in modules.items() for found in read_imports(name, path, modules)]
     inside = [found for found in imports if found.imported in modules]
-    return [*strangers(modules), *hidden(imports), *not_down(inside), *cycles(inside)]
+    return [
+        *strangers(modules),
+        *hidden(imports),
+        *not_down(inside),
+        *not_down_in_the_engine(inside),
+        *re_exports(modules, inside),
+        *cycles(inside),
+    ]
 
 
 def find_modules(package: Path) -> dict[str, Path]:
@@ -95,9 +116,20 @@ def part(module: str) -> str:
     return module.split(".")[1] if "." in module else DOOR
 
 
+def floor(module: str) -> int | None:
+    """The floor of a module of the engine; None of what stands outside, and of the engine's own `__init__.py`."""
+    if not module.startswith(ENGINE + "."):
+        return None
+    name = module.split(".")[2]
+    return next((level for level, packages in enumerate(FLOORS) if name in packages), len(FLOORS))
+
+
 def strangers(modules: Mapping[str, Path]) -> Iterator[str]:
     for name in sorted({part(module) for module in modules} - LEVELS.keys()):
         yield f"{name} stands in no layer: give it a place in tests/layers.py"
+    packages = {module.split(".")[2] for module in modules if floor(module) == len(FLOORS)}
+    for name in sorted(packages):
+        yield f"engine.{name} stands on no floor: give it a place in tests/layers.py"
 
 
 def hidden(imports: list[Import]) -> Iterator[str]:
@@ -117,6 +149,24 @@ def not_down(imports: list[Import]) -> Iterator[str]:
             yield f"{found.place}: imports {found.imported}; these two must not know each other"
         elif imported == "testing":
             yield f"{found.place}: imports {found.imported}, which is for tests"
+
+
+def not_down_in_the_engine(imports: list[Import]) -> Iterator[str]:
+    for found in imports:
+        importer, imported = floor(found.importer), floor(found.imported)
+        if importer is None or imported is None or len(FLOORS) in {importer, imported}:
+            continue
+        if imported > importer:
+            yield f"{found.place}: imports {found.imported}, which stands higher"
+        elif imported == importer and found.importer.split(".")[2] != found.imported.split(".")[2]:
+            yield f"{found.place}: imports {found.imported}; these two must not know each other"
+
+
+def re_exports(modules: Mapping[str, Path], imports: list[Import]) -> Iterator[str]:
+    """A name of the engine has one address: its packages pass nothing on."""
+    for found in imports:
+        if modules[found.importer].name == "__init__.py" and found.importer.startswith(ENGINE):
+            yield f"{found.place}: imports {found.imported}; a package of the engine passes no names on"
 
 
 def cycles(imports: list[Import]) -> Iterator[str]:

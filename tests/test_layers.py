@@ -40,10 +40,10 @@ def test_imports_that_point_down_are_no_violation(tmp_path: Path) -> None:
             "clock.py": "from django_workflows import conf",
             "__init__.py": "from django_workflows.authoring.steps import step",
             "authoring/steps.py": "from django_workflows.exceptions import Wrong\nfrom ..clock import now",
-            "engine/worker.py": "from django_workflows.engine import turn\nimport django_workflows.models",
-            "engine/turn.py": "",
+            "engine/worker/pump.py": "from django_workflows.engine.turn import turn\nimport django_workflows.models",
+            "engine/turn/turn.py": "",
             "models/rows.py": "",
-            "client.py": "from django_workflows import step\nfrom django_workflows.engine.turn import go",
+            "client.py": "from django_workflows import step\nfrom django_workflows.engine.turn.turn import go",
             "admin/pages.py": "from django_workflows import client",
             "apps.py": "from django_workflows import admin, checks",
             "checks.py": "",
@@ -57,12 +57,12 @@ def test_imports_that_point_down_are_no_violation(tmp_path: Path) -> None:
     ("files", "complaint"),
     [
         pytest.param(
-            {"models/rows.py": "import json\nfrom django_workflows.engine.turn import go", "engine/turn.py": ""},
-            "django_workflows.models.rows, line 2: imports django_workflows.engine.turn, which stands higher",
+            {"models/rows.py": "import json\nfrom django_workflows.engine.turn import go", "engine/turn/go.py": ""},
+            "django_workflows.models.rows, line 2: imports django_workflows.engine.turn.go, which stands higher",
             id="upwards",
         ),
         pytest.param(
-            {"models/rows.py": "from .. import engine", "engine/turn.py": ""},
+            {"models/rows.py": "from .. import engine", "engine/turn/go.py": ""},
             "django_workflows.models.rows, line 1: imports django_workflows.engine, which stands higher",
             id="upwards, relative",
         ),
@@ -111,11 +111,40 @@ def test_imports_that_point_down_are_no_violation(tmp_path: Path) -> None:
         ),
         pytest.param(
             {
-                "engine/__init__.py": "from django_workflows.engine.turn import go",
-                "engine/turn.py": "from django_workflows.engine import go",
+                "client/__init__.py": "from django_workflows.client.turn import go",
+                "client/turn.py": "from django_workflows.client import go",
             },
-            "a cycle: django_workflows.engine imports django_workflows.engine.turn imports django_workflows.engine",
+            "a cycle: django_workflows.client imports django_workflows.client.turn imports django_workflows.client",
             id="a cycle through the package's own door",
+        ),
+        pytest.param(
+            {
+                "engine/claims/claims.py": "from django_workflows.engine.worker import pump",
+                "engine/worker/pump.py": "",
+            },
+            "django_workflows.engine.claims.claims, line 1: imports django_workflows.engine.worker.pump, which stands "
+            "higher",
+            id="up the floors of the engine",
+        ),
+        pytest.param(
+            {"engine/verbs/stop.py": "from django_workflows.engine.turn import turn", "engine/turn/turn.py": ""},
+            "django_workflows.engine.verbs.stop, line 1: imports django_workflows.engine.turn.turn; these two must not "
+            "know each other",
+            id="across a floor of the engine",
+        ),
+        pytest.param(
+            {
+                "engine/turn/__init__.py": "from django_workflows.engine.turn.turn import Turn",
+                "engine/turn/turn.py": "",
+            },
+            "django_workflows.engine.turn, line 1: imports django_workflows.engine.turn.turn; a package of the engine "
+            "passes no names on",
+            id="a second address",
+        ),
+        pytest.param(
+            {"engine/helpers.py": ""},
+            "engine.helpers stands on no floor: give it a place in tests/layers.py",
+            id="a newcomer in the engine",
         ),
         pytest.param(
             {"helpers.py": ""},

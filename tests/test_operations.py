@@ -16,12 +16,12 @@ from django.dispatch import Signal
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from django_workflows import operations, signals
-from django_workflows.engine.database import transactions, notify
-from django_workflows.engine.verbs import apply
+from django_workflows.engine.database import notify, transactions
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.verbs import apply
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, PayloadError, TransitionError, WorkflowsError
 from django_workflows.models import Event, EventType, Execution, Status, StepKind
-from django_workflows.models import doors as models_doors
+from django_workflows.models import ports as models_ports
 from tests.factories import ERROR, ahead, make_execution, make_step
 
 pytestmark = pytest.mark.django_db
@@ -173,7 +173,7 @@ def test_the_instance_shows_what_became_of_it() -> None:
 
 
 def test_executions_have_the_verbs_as_methods() -> None:
-    assert models_doors.operations is operations.door
+    assert models_ports.operations is operations.door
     execution = make_execution(Status.WAITING)
     assert execution.pause("stock", by="ada").resume().cancel("ordered twice").status == "cancelled"
 

@@ -15,15 +15,15 @@ from benchmarks.ours.idle import queries
 from benchmarks.ours.workers import workers
 from benchmarks.protocol import Measurement, Reading, Sizes, note, percentile
 from django_workflows.engine.claims import claims
-from django_workflows.engine.claims.claims import Appetite
-from django_workflows.engine.database.transactions import keep_plans
+from django_workflows.engine.claims.claims import ClaimLimit
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import keep_plans
 
 SLOTS = 32
 SAMPLES, WARM_UP = 60, 20
 PRIORITIES = 5
 FEW = 1_000  # due in the table that counts as empty
-APPETITE = Appetite((("one_step", 1), ("sequence", 1)), SLOTS)
+CLAIM_LIMIT = ClaimLimit((("one_step", 1), ("sequence", 1)), SLOTS)
 
 Statement = Callable[[CursorWrapper], object]
 
@@ -94,7 +94,7 @@ def statements() -> dict[str, Statement]:
     dialect, worker = dialect_of(connection), uuid4()
 
     def claim(cursor: CursorWrapper) -> object:
-        taken = claims.claim(cursor, dialect, ("default", 2), APPETITE, worker=worker, lease=30.0)
+        taken = claims.claim(cursor, dialect, ("default", 2), CLAIM_LIMIT, worker=worker, lease=30.0)
         assert len(taken) == SLOTS
         return taken
 

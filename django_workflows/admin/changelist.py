@@ -19,7 +19,7 @@ from django_workflows import codec
 from django_workflows.admin.base import DeclaredList, may_see_payloads
 from django_workflows.admin.rendering import error_line, took
 from django_workflows.inspection import id_range, queues
-from django_workflows.inspection.situation import look_around, open_steps
+from django_workflows.inspection.situation import open_steps, situation_of
 from django_workflows.inspection.why import explain
 from django_workflows.models import Execution, Status, Workflow
 
@@ -36,10 +36,10 @@ class ExecutionList(DeclaredList):
         super().get_results(request)
         rows = list(self.result_list)
         reveal = may_see_payloads(request)
-        around = look_around(rows, open_steps(rows), reveal=reveal)
+        situation = situation_of(rows, open_steps(rows), reveal=reveal)
         for row in rows:
-            row.situation_text = explain(row, around) or _ending(row, reveal=reveal)
-            row.duration_text = took(row.started_at, row.completed_at or around.now)
+            row.situation_text = explain(row, situation) or _ending(row, reveal=reveal)
+            row.duration_text = took(row.started_at, row.completed_at or situation.now)
         self.result_list = rows
 
     @property

@@ -26,8 +26,7 @@ from django_workflows.admin.verbs import DataField
 from django_workflows.exceptions import InvalidInput, WorkflowsError
 from django_workflows.models import Execution, Trigger, TriggerOrigin
 from django_workflows.rights import Maker
-from django_workflows.triggers import describing, registering
-from django_workflows.triggers import manual
+from django_workflows.triggers import describing, manual, registering
 
 MOST = 100  # triggers of one action
 _BADGES = {"enabled": "running", "disabled": "paused", "retired": "cancelled"}

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition, name_of
-from django_workflows.authoring.ports import Duration
 from django_workflows.authoring.handles import AsyncChildHandle, AsyncToken, ChildHandle, Token
 from django_workflows.authoring.moments import in_utc
 from django_workflows.authoring.names import check_input_name
+from django_workflows.authoring.ports import Duration
 from django_workflows.authoring.registry import registry
 from django_workflows.exceptions import ContextMisuse, InvalidInput, UnknownWorkflow
 from django_workflows.expressions.durations import parse_duration

@@ -14,7 +14,6 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 from uuid import UUID
 
 from django_workflows import codec
-from django_workflows.authoring.ports import Handle, StartOptions, doors
 from django_workflows.authoring.names import check_definition_name, check_keywords
 from django_workflows.authoring.options import (
     StartKeywords,
@@ -23,6 +22,7 @@ from django_workflows.authoring.options import (
     WorkflowKeywords,
     WorkflowOptions,
 )
+from django_workflows.authoring.ports import Handle, StartOptions, ports
 from django_workflows.exceptions import DefinitionError, InvalidInput
 
 P = ParamSpec("P")
@@ -62,13 +62,13 @@ class _Startable(Generic[P, R]):
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Start an execution: one INSERT in the caller's transaction. The arguments are checked now."""
         try:
-            return doors.client.start(self, args, kwargs, self.start_options)
+            return ports.client.start(self, args, kwargs, self.start_options)
         except InvalidInput as error:
             raise _with_misplaced_options(error, self.name) from None
 
     def start_many(self, inputs: Iterable[Mapping[str, Any]]) -> Sequence[Handle[R]]:
         """Start one execution for each dict of keyword arguments, in a few statements."""
-        return doors.client.start_many(self, inputs, self.start_options)
+        return ports.client.start_many(self, inputs, self.start_options)
 
     def _with_start_options(self, keywords: Mapping[str, Any]) -> Self:
         check_keywords("option(s) for using()", set(keywords) - set(StartOptions.__slots__), self._known_options)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypedDict
 
-from django_workflows.authoring.ports import Duration, OnConflict
 from django_workflows.authoring.names import check_definition_name, check_keywords
+from django_workflows.authoring.ports import Duration, OnConflict
 from django_workflows.authoring.retry import Retry
 from django_workflows.authoring.triggers import TriggerDefinition
 from django_workflows.exceptions import DefinitionError

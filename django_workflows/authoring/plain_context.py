@@ -10,8 +10,8 @@ from typing import Any, NoReturn, ParamSpec, TypeVar, overload
 from django_workflows.authoring import building, commands
 from django_workflows.authoring.base_context import NOW, RANDOM, UUID4, BaseContext, Data, Startable
 from django_workflows.authoring.definitions import WorkflowDefinition
-from django_workflows.authoring.ports import Duration
 from django_workflows.authoring.handles import ChildHandle, Token
+from django_workflows.authoring.ports import Duration
 from django_workflows.authoring.values import Break, Continue, Message, Winner
 
 P = ParamSpec("P")

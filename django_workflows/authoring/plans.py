@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from django_workflows import codec, conf
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
-from django_workflows.authoring.ports import Duration, OnConflict, StartOptions
 from django_workflows.authoring.names import KEY_LENGTH, check_callers_key, check_input_name, problem_with
+from django_workflows.authoring.ports import Duration, OnConflict, StartOptions
 from django_workflows.authoring.registry import registry
 from django_workflows.exceptions import InvalidInput, PayloadError, UnknownWorkflow
 from django_workflows.expressions.durations import parse_duration

@@ -68,7 +68,7 @@ class Client(Protocol):
     def send_event(self, name: str, data: Any = None, *, id: str | None = None) -> object: ...
 
 
-class Doors:
+class Ports:
     """The fulfilled protocols."""
 
     client: Client
@@ -81,4 +81,4 @@ class Doors:
         )
 
 
-doors = Doors()
+ports = Ports()

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from django_workflows.authoring.definitions import StepDefinition, WorkflowDefinition
-from django_workflows.authoring.ports import Handle, StartOptions
 from django_workflows.authoring.options import StartKeywords
 from django_workflows.authoring.plans import definition_of
+from django_workflows.authoring.ports import Handle, StartOptions
 from django_workflows.client import bulk, messages, results, starting
 from django_workflows.client.handles import get
 from django_workflows.client.messages import send_event, signal
@@ -97,7 +97,7 @@ def _options_of(workflow: Any) -> StartOptions:
 
 
 class Door:
-    """What lower layers ask of this one: fulfils `Client` of `authoring.doors` and of `models.doors`."""
+    """What lower layers ask of this one: fulfils `Client` of `authoring.ports` and of `models.ports`."""
 
     def start(
         self, definition: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions

@@ -8,14 +8,14 @@ from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.authoring.ports import StartOptions
 from django_workflows.authoring.plans import Plan, Request, definition_of, make_plan, make_request
+from django_workflows.authoring.ports import StartOptions
 from django_workflows.client import statements
 from django_workflows.client.commits import write
 from django_workflows.client.handles import Handles
 from django_workflows.client.starting import Starter
-from django_workflows.engine.events.after_commit import announce
 from django_workflows.engine.database.dialects import Column, read_uuid
+from django_workflows.engine.events.after_commit import announce
 from django_workflows.exceptions import InvalidInput, KeyConflict
 from django_workflows.models import Execution
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine.database.transactions import reading, single, transact
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database.transactions import reading, single, transact
 
 T = TypeVar("T")
 

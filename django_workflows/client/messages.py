@@ -19,9 +19,9 @@ from django_workflows.client import statements
 from django_workflows.client.commits import write
 from django_workflows.client.handles import first_of, id_of, instance, not_found
 from django_workflows.clock import DatabaseNow
-from django_workflows.engine.events.after_commit import announce
 from django_workflows.engine.database.dialects import Dialect, dialect_of, read_time, store
 from django_workflows.engine.database.notify import ANY_QUEUE
+from django_workflows.engine.events.after_commit import announce
 from django_workflows.exceptions import TransitionError
 from django_workflows.models import Event, EventType, Execution, Signal, Status, allowed_verbs, transition
 

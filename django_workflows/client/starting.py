@@ -12,15 +12,15 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
-from django_workflows.authoring.ports import StartOptions
 from django_workflows.authoring.plans import Plan, Request, definition_of, make_plan, make_request
+from django_workflows.authoring.ports import StartOptions
 from django_workflows.client import statements
 from django_workflows.client.commits import read, write
 from django_workflows.client.handles import Handles, Times, first_of
-from django_workflows.engine.events.after_commit import announce
 from django_workflows.engine.database.dialects import dialect_of, read_time, store
+from django_workflows.engine.events.after_commit import announce
 from django_workflows.exceptions import KeyConflict, WorkflowDisabled
-from django_workflows.models import Execution, Workflow, allowed_verbs, doors
+from django_workflows.models import Execution, Workflow, allowed_verbs, ports
 
 # Others may take the key and finish again while it is being asked for; not often.
 _TRIES = 20
@@ -120,7 +120,7 @@ class Starter:
         if given_up:
             holder.refresh_from_db(using=self.alias)
             if "cancel" in allowed_verbs(holder.status):
-                doors.operations.cancel(holder, f"Replaced by execution {request.id}, which has the same key.")
+                ports.operations.cancel(holder, f"Replaced by execution {request.id}, which has the same key.")
         times = self._insert(cursor, request)
         if times is None and given_up:
             raise _NotReplaced

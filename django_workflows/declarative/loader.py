@@ -12,9 +12,9 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.options import WorkflowKeywords
 from django_workflows.authoring.registry import registry
 from django_workflows.declarative import schemas
+from django_workflows.declarative.document import Definition
 from django_workflows.declarative.interpreter import input_of, interpret
 from django_workflows.declarative.parser import read
-from django_workflows.declarative.document import Definition
 from django_workflows.exceptions import InvalidDefinition, InvalidInput
 from django_workflows.models import Workflow, WorkflowVersion
 

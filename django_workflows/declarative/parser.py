@@ -8,8 +8,8 @@ from typing import Any
 
 from django_workflows import codec
 from django_workflows.authoring.triggers import TriggerDefinition, checked
-from django_workflows.declarative.fields import Fields, Problems, problem_with_duration
 from django_workflows.declarative.document import ActionStep, ChildStep, Definition, EventStep, SleepStep, Step
+from django_workflows.declarative.fields import Fields, Problems, problem_with_duration
 from django_workflows.exceptions import InvalidDefinition, InvalidTrigger, PayloadError, PayloadTooLarge
 from django_workflows.expressions.conditions import parse_condition
 from django_workflows.expressions.paths import is_reference

@@ -10,10 +10,10 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec, conf
 from django_workflows.authoring.registry import registry
-from django_workflows.declarative.validation import check
-from django_workflows.declarative.rights import check_rights
-from django_workflows.declarative.parser import draft
 from django_workflows.declarative.document import Definition
+from django_workflows.declarative.parser import draft
+from django_workflows.declarative.rights import check_rights
+from django_workflows.declarative.validation import check
 from django_workflows.engine.database.transactions import transact
 from django_workflows.exceptions import InvalidDefinition, WorkflowsError
 from django_workflows.models import Trigger, TriggerOrigin, Workflow, WorkflowVersion

@@ -9,8 +9,8 @@ from typing import Any
 from django_workflows.authoring.registry import registry
 from django_workflows.codec.arguments import signature_of
 from django_workflows.declarative import schemas
-from django_workflows.declarative.fields import Problems
 from django_workflows.declarative.document import ActionStep, ChildStep, Definition, EventStep, SleepStep, Step
+from django_workflows.declarative.fields import Problems
 from django_workflows.exceptions import UnknownWorkflow, WorkflowsError
 from django_workflows.expressions.paths import Path, Template
 

@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db.models import Count
 
 from django_workflows import conf
-from django_workflows.inspection.stored import actions_of
+from django_workflows.inspection.invariants import Snapshot
 from django_workflows.inspection.situation import gone_after
-from django_workflows.inspection.invariants import Patient
+from django_workflows.inspection.stored import actions_of
 from django_workflows.models import Status, Worker
 
 EVERY_QUEUE = "*"
@@ -30,7 +30,7 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class Staff:
+class Coverage:
     """The workers that are alive: their queues, and in each the workflows and versions."""
 
     served: frozenset[tuple[str, str, int]]
@@ -48,9 +48,9 @@ class Staff:
         return queue in self.queues or EVERY_QUEUE in self.queues
 
 
-def staff(patient: Patient) -> Staff:
+def covered(snapshot: Snapshot) -> Coverage:
     """Who is alive."""
-    seen = patient.now - gone_after()
+    seen = snapshot.now - gone_after()
     alive = list(Worker.objects.using(conf.database()).filter(stopped_at__isnull=True, seen_at__gte=seen))
     served = {
         (queue, workflow, version)
@@ -60,7 +60,7 @@ def staff(patient: Patient) -> Staff:
         for version in _versions(versions)
     }
     known = tuple((frozenset(_queues(worker)), frozenset(worker.workflows)) for worker in alive)
-    return Staff(frozenset(served), frozenset(queue for worker in alive for queue in _queues(worker)), known)
+    return Coverage(frozenset(served), frozenset(queue for worker in alive for queue in _queues(worker)), known)
 
 
 def _queues(worker: Worker) -> list[str]:
@@ -72,9 +72,9 @@ def _versions(versions: Any) -> Iterable[int]:
     return versions if isinstance(versions, list) else [versions]
 
 
-def demands(patient: Patient) -> list[Demand]:
+def demands(snapshot: Snapshot) -> list[Demand]:
     """What unfinished executions need, paused ones aside."""
-    waiting = patient.executions.filter(
+    waiting = snapshot.executions.filter(
         status__in=(Status.PENDING, Status.WAITING, Status.RUNNING, Status.ROLLING_BACK)
     )
     groups = waiting.order_by("queue", "workflow", "version").values("queue", "workflow", "version")
@@ -83,7 +83,7 @@ def demands(patient: Patient) -> list[Demand]:
     return [replace(demand, actions=needed.get((demand.workflow, demand.version))) for demand in found]
 
 
-def example(patient: Patient, demand: Demand) -> UUID | None:
+def example(snapshot: Snapshot, demand: Demand) -> UUID | None:
     """The oldest execution of a demand."""
-    rows = patient.executions.filter(queue=demand.queue, workflow=demand.workflow, version=demand.version)
+    rows = snapshot.executions.filter(queue=demand.queue, workflow=demand.workflow, version=demand.version)
     return rows.exclude(completed_at__isnull=False).order_by("created_at").values_list("pk", flat=True).first()

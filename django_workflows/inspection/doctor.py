@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from django_workflows import codec
-from django_workflows.inspection import trigger_health, coverage, invariants
+from django_workflows.inspection import coverage, invariants, trigger_health
+from django_workflows.inspection.invariants import Snapshot
 from django_workflows.inspection.phrases import span, stamp
-from django_workflows.inspection.invariants import Patient
 from django_workflows.models import Execution
 
 LIMIT = 20
@@ -50,12 +50,12 @@ class Diagnosis:
 
 def examine(*, limit: int = LIMIT, history: timedelta | None = HISTORY) -> Diagnosis:
     """Look at every unfinished execution, and at the histories of those created within `history` (None: of all)."""
-    patient = Patient.today(history)
+    snapshot = Snapshot.today(history)
     diagnosis = Diagnosis()
     for check in CHECKS:
-        _examine(patient, check, diagnosis, limit)
+        _examine(snapshot, check, diagnosis, limit)
     for name, find in (*_OTHERS, *_HISTORY):
-        found = list(find(patient))
+        found = list(find(snapshot))
         diagnosis.findings.extend(found[:limit])
         if len(found) > limit:
             diagnosis.more[name] = len(found) - limit
@@ -67,18 +67,18 @@ class Check:
     """An invariant of single executions: those that break it, what is wrong with one, what to do about it."""
 
     name: str
-    rows: Callable[[Patient], invariants.Executions]
-    problem: Callable[[Execution, Patient], str]
+    rows: Callable[[Snapshot], invariants.Executions]
+    problem: Callable[[Execution, Snapshot], str]
     remedy: Callable[[Execution], str]
 
 
-def _examine(patient: Patient, check: Check, diagnosis: Diagnosis, limit: int) -> None:
-    rows = check.rows(patient).order_by("created_at", "id").defer("input", "output", "error", "state")
+def _examine(snapshot: Snapshot, check: Check, diagnosis: Diagnosis, limit: int) -> None:
+    rows = check.rows(snapshot).order_by("created_at", "id").defer("input", "output", "error", "state")
     found = list(rows[: limit + 1])
     for execution in found[:limit]:
         finding = Finding(
             check=check.name,
-            problem=f"{execution} ({execution.status}, queue {execution.queue}): {check.problem(execution, patient)}",
+            problem=f"{execution} ({execution.status}, queue {execution.queue}): {check.problem(execution, snapshot)}",
             remedy=check.remedy(execution),
             execution_id=execution.id,
         )
@@ -113,25 +113,25 @@ def _rest(execution: Execution) -> str:
     )
 
 
-def _lease(execution: Execution, patient: Patient) -> str:
+def _lease(execution: Execution, snapshot: Snapshot) -> str:
     if execution.wake_at is None:
         return "it has no lease, so nobody would take it over if its worker died."
-    return f"its worker's lease ended {span(patient.now - execution.wake_at)} ago, and nobody has taken it over."
+    return f"its worker's lease ended {span(snapshot.now - execution.wake_at)} ago, and nobody has taken it over."
 
 
-def _late(execution: Execution, patient: Patient) -> str:
+def _late(execution: Execution, snapshot: Snapshot) -> str:
     assert execution.wake_at is not None
     return (
-        f"due since {stamp(execution.wake_at)}, {span(patient.now - execution.wake_at)} ago, and nobody has taken it."
+        f"due since {stamp(execution.wake_at)}, {span(snapshot.now - execution.wake_at)} ago, and nobody has taken it."
     )
 
 
-def _unheard(execution: Execution, patient: Patient) -> str:
-    late = span(patient.now - execution.updated_at)
+def _unheard(execution: Execution, snapshot: Snapshot) -> str:
+    late = span(snapshot.now - execution.updated_at)
     return f"{execution.requested!r} was requested {late} ago, and no worker has carried it out."
 
 
-def _unrest(execution: Execution, patient: Patient) -> str:
+def _unrest(execution: Execution, snapshot: Snapshot) -> str:
     if execution.is_finished and execution.completed_at is None:
         return "it has finished, without the time at which it did."
     if not execution.is_finished and execution.completed_at is not None:
@@ -139,22 +139,29 @@ def _unrest(execution: Execution, patient: Patient) -> str:
     return f"it is {execution.status}, and still has a {'timer' if execution.wake_at else 'worker'}."
 
 
-def _say(text: str) -> Callable[[Execution, Patient], str]:
-    return lambda execution, patient: text
+def _say(text: str) -> Callable[[Execution, Snapshot], str]:
+    return lambda execution, snapshot: text
 
 
 CHECKS = (
     Check("lost-lease", invariants.lost_leases, _lease, _start_worker),
     Check("never-due", invariants.never_due, _say("nothing will ever wake it: it has no time to wake at."), _wake),
     Check(
-        "waiting-for-nothing", invariants.waiting_for_nothing, _say("it waits, but for nothing: no step is open."), _wake
+        "waiting-for-nothing",
+        invariants.waiting_for_nothing,
+        _say("it waits, but for nothing: no step is open."),
+        _wake,
     ),
-    Check("unread-signal", invariants.unread_signals, _say("the signal that it waits for is stored, but unread."), _wake),
-    Check("unread-event", invariants.unread_events, _say("the event that it waits for is delivered, but unread."), _wake),
+    Check(
+        "unread-signal", invariants.unread_signals, _say("the signal that it waits for is stored, but unread."), _wake
+    ),
+    Check(
+        "unread-event", invariants.unread_events, _say("the event that it waits for is delivered, but unread."), _wake
+    ),
     Check(
         "untold-parent", invariants.untold_parents, _say("all children that it waits for have finished already."), _wake
     ),
-    Check("overdue", lambda patient: _served(patient, invariants.overdue(patient)), _late, _start_worker),
+    Check("overdue", lambda snapshot: _served(snapshot, invariants.overdue(snapshot)), _late, _start_worker),
     Check("unheard-request", invariants.unheard_requests, _unheard, _start_worker),
     Check(
         "not-stored",
@@ -163,25 +170,27 @@ CHECKS = (
         lambda execution: f"Its history says why: manage.py workflows show {execution.id.hex[:8]}.",
     ),
     Check("not-at-rest", invariants.not_at_rest, _unrest, _rest),
-    Check("open-after-the-end", invariants.open_after_the_end, _say("it has ended, but a step of it is open."), _report),
+    Check(
+        "open-after-the-end", invariants.open_after_the_end, _say("it has ended, but a step of it is open."), _report
+    ),
     Check("orphan", invariants.orphans, _say("no step of its parent stands for it."), _report),
 )
 
 
-def _served(patient: Patient, rows: invariants.Executions) -> invariants.Executions:
+def _served(snapshot: Snapshot, rows: invariants.Executions) -> invariants.Executions:
     """Where no worker is at all, that is told once, and not for each execution."""
-    staff = coverage.staff(patient)
-    return rows if staff.serves_queue(coverage.EVERY_QUEUE) else rows.filter(queue__in=staff.queues)
+    covered = coverage.covered(snapshot)
+    return rows if covered.serves_queue(coverage.EVERY_QUEUE) else rows.filter(queue__in=covered.queues)
 
 
-def _unserved(patient: Patient) -> Iterator[Finding]:
+def _unserved(snapshot: Snapshot) -> Iterator[Finding]:
     """Queues, workflows and versions that no worker serves."""
-    staff = coverage.staff(patient)
-    for demand in coverage.demands(patient):
-        if staff.serves(demand):
+    covered = coverage.covered(snapshot)
+    for demand in coverage.demands(snapshot):
+        if covered.serves(demand):
             continue
         number = f"{demand.count} execution{'s' if demand.count > 1 else ''} of {demand.workflow}"
-        if not staff.serves_queue(demand.queue):
+        if not covered.serves_queue(demand.queue):
             problem = f"no live worker serves the queue {demand.queue!r}, where {number} can go on."
             remedy = f"Start one: manage.py runworkflows --queue {quote(demand.queue)}."
         else:
@@ -193,15 +202,15 @@ def _unserved(patient: Patient) -> Iterator[Finding]:
             check="unserved",
             problem=problem,
             remedy=remedy,
-            execution_id=coverage.example(patient, demand),
+            execution_id=coverage.example(snapshot, demand),
             count=demand.count,
         )
 
 
-def _undispatched(patient: Patient) -> Iterator[Finding]:
-    rows = invariants.undispatched_events(patient).order_by("deliver_at")
+def _undispatched(snapshot: Snapshot) -> Iterator[Finding]:
+    rows = invariants.undispatched_events(snapshot).order_by("deliver_at")
     if (oldest := rows.first()) is not None and oldest.deliver_at is not None:
-        late = span(patient.now - oldest.deliver_at)
+        late = span(snapshot.now - oldest.deliver_at)
         yield Finding(
             check="undispatched-events",
             problem=f"no worker has handed on the event {oldest.name!r} ({oldest.id}), which was due {late} ago"
@@ -211,8 +220,8 @@ def _undispatched(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _set_aside(patient: Patient) -> Iterator[Finding]:
-    rows = invariants.set_aside(patient).order_by("set_aside_at")
+def _set_aside(snapshot: Snapshot) -> Iterator[Finding]:
+    rows = invariants.set_aside(snapshot).order_by("set_aside_at")
     if (first := rows.first()) is not None:
         yield Finding(
             check="set-aside-events",
@@ -222,10 +231,10 @@ def _set_aside(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _late_schedules(patient: Patient) -> Iterator[Finding]:
-    rows = invariants.late_schedules(patient).order_by("next_at")
+def _late_schedules(snapshot: Snapshot) -> Iterator[Finding]:
+    rows = invariants.late_schedules(snapshot).order_by("next_at")
     if (oldest := rows.first()) is not None and oldest.next_at is not None:
-        late = span(patient.now - oldest.next_at)
+        late = span(snapshot.now - oldest.next_at)
         yield Finding(
             check="late-schedules",
             problem=f"no worker has looked at the schedule {oldest.pattern!r} of {oldest.workflow}, due {late} ago.",
@@ -234,20 +243,22 @@ def _late_schedules(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _idle(check: str, find: Callable[[Patient], Iterator[trigger_health.Idle]]) -> Callable[[Patient], Iterator[Finding]]:
-    return lambda patient: (
-        Finding(check=check, problem=idle.problem, remedy=idle.remedy, count=idle.count) for idle in find(patient)
+def _idle(
+    check: str, find: Callable[[Snapshot], Iterator[trigger_health.Idle]]
+) -> Callable[[Snapshot], Iterator[Finding]]:
+    return lambda snapshot: (
+        Finding(check=check, problem=idle.problem, remedy=idle.remedy, count=idle.count) for idle in find(snapshot)
     )
 
 
-def _double(patient: Patient) -> Iterator[Finding]:
-    for row in invariants.double_outcomes(patient)[:MOST]:
+def _double(snapshot: Snapshot) -> Iterator[Finding]:
+    for row in invariants.double_outcomes(snapshot)[:MOST]:
         problem = f"step {row['key']} of execution {row['execution_id']} has {row['number']} outcomes."
         yield _broken("double-outcome", row["execution_id"], problem)
 
 
-def _falling(patient: Patient) -> Iterator[Finding]:
-    for step in invariants.falling_claims(patient)[:MOST]:
+def _falling(snapshot: Snapshot) -> Iterator[Finding]:
+    for step in invariants.falling_claims(snapshot)[:MOST]:
         problem = f"step {step.key} of execution {step.execution_id} was recorded by a worker that had lost it."
         yield _broken("falling-claim", step.execution_id, problem)
 

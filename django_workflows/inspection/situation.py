@@ -29,7 +29,7 @@ class OpenSteps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Situation:
     """The time, the open steps by execution, the workers that are there; `reveal` allows to quote reasons."""
 
     now: datetime
@@ -39,14 +39,12 @@ class Surroundings:
     reveal: bool = True
 
 
-def look_around(executions: Sequence[Execution], steps: dict[UUID, OpenSteps], *, reveal: bool = True) -> Surroundings:
+def situation_of(executions: Sequence[Execution], steps: dict[UUID, OpenSteps], *, reveal: bool = True) -> Situation:
     """What is needed to explain these executions, in a few queries however many they are."""
     workers = _workers(executions)
     known = {name for worker in workers for name in worker.workflows}
     others = {(one.workflow, one.version) for one in executions if one.workflow not in known} if workers else set()
-    return Surroundings(
-        now=clock.database_now(), steps=steps, workers=workers, actions=actions_of(others), reveal=reveal
-    )
+    return Situation(now=clock.database_now(), steps=steps, workers=workers, actions=actions_of(others), reveal=reveal)
 
 
 def first_of(execution: Execution, steps: Iterable[StepResult]) -> dict[UUID, OpenSteps]:

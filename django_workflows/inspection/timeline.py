@@ -163,7 +163,7 @@ def recent(execution: Any, *, limit: int = 100, before: str = "") -> list[Histor
 
 
 class Door:
-    """Fulfils `models.doors.Inspection`."""
+    """Fulfils `models.ports.Inspection`."""
 
     history = staticmethod(history)
 

@@ -12,10 +12,10 @@ from django.db.models import Count, Max, QuerySet
 from django_workflows import codec, conf
 from django_workflows.expressions.schedules import parse_schedule
 from django_workflows.inspection import coverage
+from django_workflows.inspection.coverage import Coverage
+from django_workflows.inspection.invariants import LATE, Snapshot
 from django_workflows.inspection.phrases import span
-from django_workflows.inspection.coverage import Staff
 from django_workflows.inspection.stored import actions_of
-from django_workflows.inspection.invariants import LATE, Patient
 from django_workflows.models import TRIGGER_FAILED, Event, EventType, Trigger, TriggerType, Workflow
 
 OFTEN = 3  # refusals
@@ -33,19 +33,19 @@ class Idle:
     count: int
 
 
-def unknown(patient: Patient) -> Iterator[Idle]:
+def unknown(snapshot: Snapshot) -> Iterator[Idle]:
     """Workflows that schedules should have started and no live worker knows; nothing where no worker lives at all.
 
     An event that nobody's code can take is a refusal, which `failing` counts.
     """
-    staff = coverage.staff(patient)
-    names = frozenset[str]().union(*(names for _queues, names in staff.known))
+    covered = coverage.covered(snapshot)
+    names = frozenset[str]().union(*(names for _queues, names in covered.known))
     rows = _active().filter(type=TriggerType.SCHEDULE).exclude(workflow__in=names)
     found: dict[str, list[Trigger]] = {}
-    for trigger in rows.order_by("workflow", "created_at")[:MOST] if staff.known else ():
-        if _has_missed(trigger, patient):
+    for trigger in rows.order_by("workflow", "created_at")[:MOST] if covered.known else ():
+        if _has_missed(trigger, snapshot):
             found.setdefault(trigger.workflow, []).append(trigger)
-    for name in sorted(found.keys() - _stored(found, staff)):
+    for name in sorted(found.keys() - _stored(found, covered)):
         first = found[name][0]
         yield Idle(
             problem=f"no live worker knows {name}, which the {_named(first)} is to start.",
@@ -54,7 +54,7 @@ def unknown(patient: Patient) -> Iterator[Idle]:
         )
 
 
-def unreadable(patient: Patient) -> Iterator[Idle]:
+def unreadable(snapshot: Snapshot) -> Iterator[Idle]:
     """Schedules that nobody can read any more: a time zone that is gone, a row that was made past all checks."""
     for trigger in _active().filter(type=TriggerType.SCHEDULE).order_by("workflow", "created_at")[:MOST]:
         config: Mapping[str, Any] = trigger.config if isinstance(trigger.config, Mapping) else {}
@@ -68,13 +68,13 @@ def unreadable(patient: Patient) -> Iterator[Idle]:
             )
 
 
-def failing(patient: Patient) -> Iterator[Idle]:
+def failing(snapshot: Snapshot) -> Iterator[Idle]:
     """Active triggers that were refused again and again, and have started nothing since."""
     records = Event.objects.using(conf.database()).filter(
         type__in=(EventType.ERROR, EventType.SCHEDULE), name=TRIGGER_FAILED, execution__isnull=True
     )
-    if patient.since is not None:
-        records = records.filter(created_at__gte=patient.since)
+    if snapshot.since is not None:
+        records = records.filter(created_at__gte=snapshot.since)
     groups = records.values("source").annotate(count=Count("pk"), last=Max("created_at"))
     groups = groups.filter(count__gte=OFTEN).order_by("-last")[:MOST]
     often = {id: group for group in groups if (id := _id_of(group["source"])) is not None}
@@ -84,14 +84,14 @@ def failing(patient: Patient) -> Iterator[Idle]:
             newest = records.filter(source=group["source"], created_at=group["last"]).first()
             yield Idle(
                 problem=f"the {_named(trigger)} was refused {group['count']} times, the last time "
-                f"{span(patient.now - group['last'])} ago, and has not started {trigger.workflow} since: "
+                f"{span(snapshot.now - group['last'])} ago, and has not started {trigger.workflow} since: "
                 f"{_reason(newest)}",
                 remedy=f"Mend what comes in, the trigger's `input` or the workflow; or {_disable(trigger)}",
                 count=group["count"],
             )
 
 
-def _has_missed(trigger: Trigger, patient: Patient) -> bool:
+def _has_missed(trigger: Trigger, snapshot: Snapshot) -> bool:
     """Whether a moment has come that nobody has dealt with: workers without the code only put off the next look."""
     config: Mapping[str, Any] = trigger.config if isinstance(trigger.config, Mapping) else {}
     try:
@@ -99,7 +99,7 @@ def _has_missed(trigger: Trigger, patient: Patient) -> bool:
         due = schedule.next_after(trigger.scheduled_until or trigger.created_at)
     except (ValueError, TypeError, ArithmeticError, LookupError):  # made past all checks; the worker's log tells
         return False
-    return due is not None and due < patient.now - LATE
+    return due is not None and due < snapshot.now - LATE
 
 
 def _named(trigger: Trigger) -> str:
@@ -116,11 +116,11 @@ def _active() -> QuerySet[Trigger]:
     return Trigger.objects.using(conf.database()).filter(enabled=True, retired_at=None).exclude(workflow__in=off)
 
 
-def _stored(names: Mapping[str, Any], staff: Staff) -> set[str]:
+def _stored(names: Mapping[str, Any], covered: Coverage) -> set[str]:
     """Of these the stored definitions for which some worker has all steps."""
     rows = Workflow.objects.using(conf.database()).filter(name__in=names)
     needed = actions_of(rows.values_list("name", "version"))
-    return {name for (name, _), actions in needed.items() if any(actions <= known for _queues, known in staff.known)}
+    return {name for (name, _), actions in needed.items() if any(actions <= known for _queues, known in covered.known)}
 
 
 def _id_of(source: str) -> UUID | None:

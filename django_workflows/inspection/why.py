@@ -17,7 +17,7 @@ from django_workflows.authoring.registry import registry
 from django_workflows.authoring.retry import default_retry
 from django_workflows.exceptions import WorkflowsError
 from django_workflows.inspection.phrases import in_span, span, stamp, until
-from django_workflows.inspection.situation import OpenSteps, Surroundings, first_of, look_around, open_steps
+from django_workflows.inspection.situation import OpenSteps, Situation, first_of, open_steps, situation_of
 from django_workflows.models import Execution, Requested, Status, StepKind, StepResult, StepStatus, Worker
 
 # An execution that nobody serves is put off for up to half a minute, so "soon" is as good as due.
@@ -31,7 +31,7 @@ def why_waiting(execution: Execution, steps: Iterable[StepResult] | None = None,
     """
     if steps is None:
         return why_waiting_many([execution], reveal=reveal)[execution.id]
-    return explain(execution, look_around([execution], first_of(execution, steps), reveal=reveal))
+    return explain(execution, situation_of([execution], first_of(execution, steps), reveal=reveal))
 
 
 def why_waiting_many(executions: Iterable[Execution], *, reveal: bool = True) -> dict[UUID, str]:
@@ -39,11 +39,11 @@ def why_waiting_many(executions: Iterable[Execution], *, reveal: bool = True) ->
     executions = list(executions)
     if all(execution.is_finished for execution in executions):
         return {execution.id: "" for execution in executions}
-    around = look_around(executions, open_steps(executions), reveal=reveal)
-    return {execution.id: explain(execution, around) for execution in executions}
+    situation = situation_of(executions, open_steps(executions), reveal=reveal)
+    return {execution.id: explain(execution, situation) for execution in executions}
 
 
-def explain(execution: Execution, around: Surroundings) -> str:
+def explain(execution: Execution, situation: Situation) -> str:
     """The sentence for one execution."""
     if execution.is_finished:
         return ""
@@ -51,14 +51,14 @@ def explain(execution: Execution, around: Surroundings) -> str:
         return _requested(execution)
     match execution.status:
         case Status.PAUSED:
-            reason = codec.redact_text(execution.reason) if around.reveal else ""
+            reason = codec.redact_text(execution.reason) if situation.reveal else ""
             return _("paused: %(reason)s") % {"reason": reason} if reason else _("paused")
         case Status.RUNNING:
-            return _running(execution, around)
+            return _running(execution, situation)
         case Status.PENDING:
-            return _pending(execution, around)
+            return _pending(execution, situation)
         case Status.WAITING:
-            return _waiting(execution, around)
+            return _waiting(execution, situation)
     return str(execution.get_status_display())
 
 
@@ -68,46 +68,46 @@ def _requested(execution: Execution) -> str:
     return _("a worker will carry out: %(verb)s") % {"verb": execution.get_requested_display()}
 
 
-def _running(execution: Execution, around: Surroundings) -> str:
-    if execution.wake_at is not None and execution.wake_at <= around.now:
-        silence = span(around.now - execution.wake_at)
+def _running(execution: Execution, situation: Situation) -> str:
+    if execution.wake_at is not None and execution.wake_at <= situation.now:
+        silence = span(situation.now - execution.wake_at)
         return _("its worker is lost; waiting to be taken over for %(span)s") % {"span": silence}
-    found = around.steps.get(execution.id)
+    found = situation.steps.get(execution.id)
     if found is None or found.step.status != StepStatus.RUNNING:
         return _("running")
     step, values = found.step, {"name": found.step.name, "number": found.step.attempts, "span": ""}
-    values["span"] = span(around.now - (step.started_at or step.created_at))
+    values["span"] = span(situation.now - (step.started_at or step.created_at))
     if step.attempts > 1:
         return _("running %(name)s for %(span)s, attempt %(number)s") % values
     return _("running %(name)s for %(span)s") % values
 
 
-def _pending(execution: Execution, around: Surroundings) -> str:
+def _pending(execution: Execution, situation: Situation) -> str:
     if execution.wake_at is None:
         return _("nothing will wake it: no time is set")
-    if execution.wake_at > around.now + _SOON:
-        return _("starts %(moment)s") % {"moment": until(execution.wake_at, around.now)}
-    if problem := _nobody(execution, around):
+    if execution.wake_at > situation.now + _SOON:
+        return _("starts %(moment)s") % {"moment": until(execution.wake_at, situation.now)}
+    if problem := _nobody(execution, situation):
         return problem
-    if execution.wake_at > around.now:
-        return _("starts %(soon)s") % {"soon": in_span(execution.wake_at - around.now)}
-    return _due(execution.wake_at, around)
+    if execution.wake_at > situation.now:
+        return _("starts %(soon)s") % {"soon": in_span(execution.wake_at - situation.now)}
+    return _due(execution.wake_at, situation)
 
 
-def _due(since: datetime, around: Surroundings) -> str:
-    if around.now - since < timedelta(seconds=1):
+def _due(since: datetime, situation: Situation) -> str:
+    if situation.now - since < timedelta(seconds=1):
         return _("due")
-    return _("due, no worker has taken it for %(span)s") % {"span": span(around.now - since)}
+    return _("due, no worker has taken it for %(span)s") % {"span": span(situation.now - since)}
 
 
-def _nobody(execution: Execution, around: Surroundings) -> str:
+def _nobody(execution: Execution, situation: Situation) -> str:
     """Whether it could be taken at all."""
-    if not around.workers:
+    if not situation.workers:
         return _("due, but no worker is there")
-    here = [worker for worker in around.workers if not worker.queues or execution.queue in worker.queues]
+    here = [worker for worker in situation.workers if not worker.queues or execution.queue in worker.queues]
     if not here:
         return _("no worker serves the queue %(queue)s") % {"queue": execution.queue}
-    needed = around.actions.get((execution.workflow, execution.version))
+    needed = situation.actions.get((execution.workflow, execution.version))
     if needed is not None and any(needed <= set(worker.workflows) for worker in here):
         return ""
     if not any(_serves(worker, execution) for worker in here):
@@ -125,15 +125,15 @@ def _serves(worker: Worker, execution: Execution) -> bool:
     return bool(versions == execution.version)
 
 
-def _waiting(execution: Execution, around: Surroundings) -> str:
-    if execution.wake_at is not None and execution.wake_at <= around.now:
-        return _nobody(execution, around) or _due(execution.wake_at, around)
-    found = around.steps.get(execution.id)
+def _waiting(execution: Execution, situation: Situation) -> str:
+    if execution.wake_at is not None and execution.wake_at <= situation.now:
+        return _nobody(execution, situation) or _due(execution.wake_at, situation)
+    found = situation.steps.get(execution.id)
     if found is None:
         if execution.wake_at is None:
             return _("nothing will wake it: it has no open step")
-        return _("waiting until %(moment)s") % {"moment": until(execution.wake_at, around.now)}
-    text = _wait(execution, found, around.now)
+        return _("waiting until %(moment)s") % {"moment": until(execution.wake_at, situation.now)}
+    text = _wait(execution, found, situation.now)
     more = found.total - (found.of_kind if found.step.kind == StepKind.CHILD else 1)
     return _("%(text)s, and %(count)s more") % {"text": text, "count": more} if more > 0 else text
 

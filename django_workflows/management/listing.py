@@ -9,9 +9,9 @@ from django.core.management.base import CommandError
 
 from django_workflows import codec
 from django_workflows.inspection import why_waiting_many
+from django_workflows.management.as_json import execution_as_dict
 from django_workflows.management.filters import add_filters, filtered, unknown_names
 from django_workflows.management.output import Output
-from django_workflows.management.as_json import execution_as_dict
 from django_workflows.models import Execution, Status
 
 HEADERS = ("ID", "STATUS", "WORKFLOW", "KEY", "CREATED", "WHY")

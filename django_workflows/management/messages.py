@@ -11,9 +11,9 @@ from django.utils.dateparse import parse_datetime
 
 from django_workflows import client, conf
 from django_workflows.inspection import find
+from django_workflows.management.as_json import signal_as_dict
 from django_workflows.management.filters import listed
 from django_workflows.management.output import Output
-from django_workflows.management.as_json import signal_as_dict
 from django_workflows.management.verbs import ID_HELP
 from django_workflows.models import OPEN_STEPS, Execution, StepKind, StepResult
 

@@ -14,8 +14,8 @@ from django.core.management.color import Style
 from django_workflows import codec
 from django_workflows.codec.printing import CONTINUED
 from django_workflows.exceptions import WorkflowsError
-from django_workflows.management.moments import in_words
 from django_workflows.management.as_json import to_json
+from django_workflows.management.moments import in_words
 from django_workflows.management.tables import clean, cut, table, terminal_width
 
 MOST_COLUMNS = 2_000  # of one value; --json gives the whole

@@ -11,9 +11,9 @@ from typing import Any
 from django_workflows import codec, conf
 from django_workflows.expressions.durations import format_duration
 from django_workflows.inspection import find, history, why_waiting
+from django_workflows.management.as_json import execution_as_dict, signal_as_dict, step_as_dict
 from django_workflows.management.listing import error_in_words
 from django_workflows.management.output import Output
-from django_workflows.management.as_json import execution_as_dict, signal_as_dict, step_as_dict
 from django_workflows.models import Execution, Signal, StepResult
 
 MOST = 10_000

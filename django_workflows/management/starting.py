@@ -13,9 +13,9 @@ from django_workflows import client, codec
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.exceptions import ExecutionFailed, InvalidInput, ResultTimeout
 from django_workflows.inspection import why_waiting
+from django_workflows.management.as_json import execution_as_dict
 from django_workflows.management.filters import as_value
 from django_workflows.management.output import Output
-from django_workflows.management.as_json import execution_as_dict
 from django_workflows.models import Execution
 
 

@@ -19,8 +19,7 @@ from django_workflows.management.filters import unknown_names
 from django_workflows.management.output import Output
 from django_workflows.management.standard import add_standard_options
 from django_workflows.models import Trigger, TriggerType
-from django_workflows.triggers import describing, registering
-from django_workflows.triggers import manual
+from django_workflows.triggers import describing, manual, registering
 
 HEADERS = ("ID", "STATE", "WORKFLOW", "TYPE", "STARTS ON", "COUNT", "LAST", "NEXT")
 ID_HELP = "The id of a trigger, or at least its first four digits."

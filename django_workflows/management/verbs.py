@@ -14,9 +14,9 @@ from django.db.models import Q
 from django_workflows import codec, operations
 from django_workflows.exceptions import WorkflowsError
 from django_workflows.inspection import find, why_waiting
+from django_workflows.management.as_json import execution_as_dict
 from django_workflows.management.filters import add_filters, filtered, is_filtered, unknown_names
 from django_workflows.management.output import Output
-from django_workflows.management.as_json import execution_as_dict
 from django_workflows.models import TAKES_BACK, Execution, ExecutionQuerySet, Status, allowed_verbs
 
 ID_HELP = "An id, at least its first four digits, or workflow:key."

@@ -15,8 +15,8 @@ from django_workflows.inspection import find, timeline
 from django_workflows.inspection.feed import Wanted, feed, from_now_on
 from django_workflows.management.filters import known_workflows, unknown_names
 from django_workflows.management.output import Output
-from django_workflows.management.verbs import ID_HELP
 from django_workflows.management.tables import clean
+from django_workflows.management.verbs import ID_HELP
 from django_workflows.models import FINISHED, Execution, Status
 
 PAGE = 500

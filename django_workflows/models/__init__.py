@@ -1,8 +1,8 @@
 """The facts: what the engine stores."""
 
-from django_workflows.models.ports import doors
 from django_workflows.models.events import TRIGGER_FAILED, UNSTORED, Event, EventType, Signal
 from django_workflows.models.executions import Execution, ExecutionQuerySet
+from django_workflows.models.ports import ports
 from django_workflows.models.statuses import (
     FINISHED,
     TAKES_BACK,
@@ -43,7 +43,7 @@ __all__ = [
     "Workflow",
     "WorkflowVersion",
     "allowed_verbs",
-    "doors",
+    "ports",
     "takes_back",
     "transition",
 ]

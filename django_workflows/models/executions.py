@@ -13,8 +13,8 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.clock import DatabaseNow
-from django_workflows.models.ports import doors
 from django_workflows.models.fields import CockroachIndex, InvertedIndex, PayloadField, TagsField
+from django_workflows.models.ports import ports
 from django_workflows.models.statuses import FINISHED, UNFINISHED, Requested, Status, allowed_verbs
 from django_workflows.models.workflows import NAME_LENGTH
 
@@ -222,36 +222,36 @@ class Execution(models.Model):
 
     def pause(self, reason: str = "", *, by: Any = None) -> Self:
         """Park it: running steps finish and are stored, nothing new starts until `resume()`."""
-        doors.operations.pause(self, reason, by=by)
+        ports.operations.pause(self, reason, by=by)
         return self
 
     def resume(self, reason: str = "", *, by: Any = None) -> Self:
         """Let a paused execution go on."""
-        doors.operations.resume(self, reason, by=by)
+        ports.operations.resume(self, reason, by=by)
         return self
 
     def cancel(self, reason: str = "", *, by: Any = None) -> Self:
         """End it, and its children; a running step's late result is refused."""
-        doors.operations.cancel(self, reason, by=by)
+        ports.operations.cancel(self, reason, by=by)
         return self
 
     def retry(self, reason: str = "", *, by: Any = None) -> Self:
         """Let a failed execution go on from the step that failed; earlier results are kept."""
-        doors.operations.retry(self, reason, by=by)
+        ports.operations.retry(self, reason, by=by)
         return self
 
     def signal(self, name: str, data: Any = None, *, message_id: str | None = None) -> object:
         """Send it a message, in the caller's transaction; the same `message_id` counts once."""
-        return doors.client.signal(self, name, data, message_id=message_id)
+        return ports.client.signal(self, name, data, message_id=message_id)
 
     def result(self, timeout: float | timedelta | None = None) -> Any:
         """Wait for its output. `ResultTimeout` after `timeout` seconds, `ExecutionFailed` when it did not complete."""
-        return doors.client.result(self, timeout)
+        return ports.client.result(self, timeout)
 
     async def aresult(self, timeout: float | timedelta | None = None) -> Any:
         """`result()` for async code; any number of waiters share one connection."""
-        return await doors.client.aresult(self, timeout)
+        return await ports.client.aresult(self, timeout)
 
     def history(self) -> list[Mapping[str, Any]]:
         """Everything that happened to it, oldest first."""
-        return doors.inspection.history(self)
+        return ports.inspection.history(self)

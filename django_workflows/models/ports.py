@@ -30,7 +30,7 @@ class Inspection(Protocol):
     def history(self, execution: Any) -> list[Mapping[str, Any]]: ...
 
 
-class Doors:
+class Ports:
     """The fulfilled protocols."""
 
     operations: Operations
@@ -38,4 +38,4 @@ class Doors:
     inspection: Inspection
 
 
-doors = Doors()
+ports = Ports()

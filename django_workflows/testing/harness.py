@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django_workflows import client, clock, conf, services
 from django_workflows.authoring.ports import Duration
-from django_workflows.engine.verbs import apply
 from django_workflows.engine.inline.driver import InlineDriver
+from django_workflows.engine.verbs import apply
 from django_workflows.expressions.durations import parse_duration
 from django_workflows.models import Execution
 from django_workflows.testing import journals

@@ -19,15 +19,15 @@ from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims import loading
 from django_workflows.engine.claims.claims import Claimed
-from django_workflows.engine.database.transactions import transact
-from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.inline.driver import CallerLoop, CallerThread, InlineCommitter
-from django_workflows.engine.runners.task_scopes import task_factory
 from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.inline.driver import CallerLoop, CallerThread, InlineCommitter
 from django_workflows.engine.runners.event_loop import LoopTurn
+from django_workflows.engine.runners.task_scopes import task_factory
 from django_workflows.engine.runners.threads import ThreadTurn
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict
 from django_workflows.models import Execution, Status
 
 
@@ -116,6 +116,6 @@ def _replay(loaded: Loaded, moment: datetime) -> tuple[Turn, Ending | None]:
 async def _replay_on_loop(past: Loaded, definition: Any, common: dict[str, Any]) -> tuple[Turn, Ending | None]:
     loop = asyncio.get_running_loop()
     loop.set_task_factory(task_factory)
-    turn = LoopTurn(past, definition, surroundings=CallerLoop(common["committer"]), loop=loop, **common)
+    turn = LoopTurn(past, definition, host=CallerLoop(common["committer"]), loop=loop, **common)
     turn.releasing = True
     return turn, await turn.run()

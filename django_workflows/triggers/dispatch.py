@@ -23,17 +23,17 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec
 from django_workflows.client.bulk import Bulk
 from django_workflows.clock import database_now
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.events.dispatch import Triggered
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, is_about_values
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.events.dispatch import Triggered
 from django_workflows.engine.events.published import MISSING, Published
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, Workflow
 from django_workflows.triggers import matching
 from django_workflows.triggers.counting import count
-from django_workflows.triggers.reach import reached
 from django_workflows.triggers.payloads import Received
+from django_workflows.triggers.reach import reached
 from django_workflows.triggers.starting import Prepared, prepare, record_failure
 
 logger = logging.getLogger("django_workflows")

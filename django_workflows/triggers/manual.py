@@ -14,14 +14,13 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
 from django_workflows.clock import database_now
-from django_workflows.engine.events.after_commit import announce
 from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.events.after_commit import announce
 from django_workflows.exceptions import InvalidInput
 from django_workflows.models import Execution, Trigger, TriggerType
-from django_workflows.triggers import starting
-from django_workflows.triggers import payloads
-from django_workflows.triggers.planning import plan_of
+from django_workflows.triggers import payloads, starting
 from django_workflows.triggers.payloads import Received
+from django_workflows.triggers.planning import plan_of
 from django_workflows.triggers.schedule_starts import start_tick, tick
 
 MOST = 10_000  # moments of one backfill

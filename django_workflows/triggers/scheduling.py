@@ -20,8 +20,8 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import operations
 from django_workflows.clock import database_now
 from django_workflows.engine.commit import sql
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import Dialect, dialect_of, read_uuid
+from django_workflows.engine.database.transactions import transact
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, TriggerType
 from django_workflows.triggers.planning import Due, Plan, plan_of

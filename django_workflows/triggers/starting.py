@@ -11,13 +11,13 @@ from uuid import UUID
 from django.db.models import F
 
 from django_workflows import conf
-from django_workflows.authoring.ports import StartOptions
 from django_workflows.authoring.plans import Request, definition_of, make_plan, make_request
+from django_workflows.authoring.ports import StartOptions
 from django_workflows.client.starting import Starter
 from django_workflows.clock import DatabaseNow
-from django_workflows.engine.events.after_commit import announce
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.pulse import working
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.events.after_commit import announce
 from django_workflows.exceptions import (
     DefinitionError,
     InvalidInput,

@@ -12,8 +12,7 @@ from django.utils import timezone
 
 from django_workflows import TransitionError
 from django_workflows.models import Execution, Trigger
-from django_workflows.triggers import registering
-from django_workflows.triggers import manual
+from django_workflows.triggers import manual, registering
 from testproject import shop
 from testproject.billing.workflows import bill_customers, invoice_customer
 from testproject.demo import inspectors

@@ -8,7 +8,7 @@ is written down by those who asked for it; in the end nothing may be lost, doubl
 |---|---|
 | `stage` | the server, the payment provider and the gangs of workers |
 | `load` | customers, who start executions and send messages, and write down what was acknowledged |
-| `mischief` | what goes wrong, drawn by a seed |
+| `faults_` | what goes wrong, drawn by a seed |
 | `recovery` | how long it takes until what was hit moves again |
 | `verdict` | what is looked at in the end |
 | `play` | all of it, one after the other |

@@ -13,13 +13,13 @@ from random import Random
 from django.db import DatabaseError, InterfaceError, connection
 
 from tests.chaos.recovery import Recoveries, have_moved, held_by, something_moves
-from tests.chaos.stage import SKEWS, Gang, Stage
+from tests.chaos.stage import SKEWS, Fleet, Stage
 
 RESTART_EVERY = (5.0, 40.0)
 AWAY = (0.2, 3.0)
 PAUSE = (0.4, 2.0)  # between two other faults
 STOPPED = (0.5, 4.0)  # a process stands still: less than HANG_TIMEOUT
-STOPPED_GANG = (6.0, 9.0)  # all stand still: more than a lease, so others take over
+STOPPED_FLEET = (6.0, 9.0)  # all stand still: more than a lease, so others take over
 
 TERMINATE = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -27,7 +27,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.
 """
 
 
-class Mischief:
+class Faults:
     """Until `stop()`, which mends everything."""
 
     def __init__(self, stage: Stage, recoveries: Recoveries, seed: int) -> None:
@@ -38,7 +38,7 @@ class Mischief:
         self._ending = threading.Event()
         acts = (self._break, self._restart) if stage.server.is_ours else (self._break,)
         self._threads = [threading.Thread(target=self._live, args=(act,), daemon=True) for act in acts]
-        self._acts: list[tuple[Callable[[Gang], None], int]] = [
+        self._acts: list[tuple[Callable[[Fleet], None], int]] = [
             (self._kill, 12),
             (self._stand_still, 6),
             (self._cut, 5 if connection.vendor == "postgresql" else 0),  # by a function that others lack
@@ -87,12 +87,12 @@ class Mischief:
     def _break(self) -> None:
         self.tend()
         self._stage.go_on()
-        gang = self._random.choice(self._stage.gangs)
-        if not gang.children:  # it is loading Django, which takes seconds
+        fleet = self._random.choice(self._stage.fleets)
+        if not fleet.children:  # it is loading Django, which takes seconds
             time.sleep(0.1)
             return
         act = self._random.choices([act for act, _ in self._acts], [weight for _, weight in self._acts])[0]
-        act(gang)
+        act(fleet)
         end = time.monotonic() + self._random.uniform(*PAUSE)
         while time.monotonic() < end:
             self._stage.go_on()
@@ -100,35 +100,37 @@ class Mischief:
 
     def tend(self) -> None:
         """Whoever has ended is replaced: a gang that found no database when it began, for instance."""
-        for gang in [gang for gang in self._stage.gangs if not gang.is_alive]:
-            self._stage.retire(gang)
-            self._stage.raise_gang(gang.skew)
+        for fleet in [fleet for fleet in self._stage.fleets if not fleet.is_alive]:
+            self._stage.retire(fleet)
+            self._stage.start_fleet(fleet.skew)
 
-    def _kill(self, gang: Gang) -> None:
+    def _kill(self, fleet: Fleet) -> None:
         """SIGKILL for a worker or the keeper; the supervisor lives."""
-        pid = self._random.choice(gang.children)
+        pid = self._random.choice(fleet.children)
         held = held_by([pid])
         if self._stage.send(pid, signal.SIGKILL):
             self.faults["process killed"] += 1
             if held:
                 self._recoveries.expect("worker killed: its executions move", have_moved(held))
 
-    def _stand_still(self, gang: Gang) -> None:
-        self._hold([self._random.choice(gang.children)], gang, "process stopped and continued", STOPPED)
+    def _stand_still(self, fleet: Fleet) -> None:
+        self._hold([self._random.choice(fleet.children)], fleet, "process stopped and continued", STOPPED)
 
-    def _freeze(self, gang: Gang) -> None:
+    def _freeze(self, fleet: Fleet) -> None:
         """A whole gang stands still for longer than a lease: when it goes on, it is a crowd of zombies."""
-        if not gang.stopped:
-            self._hold([gang.command.process.pid, *gang.children], gang, "gang stopped beyond its lease", STOPPED_GANG)
+        if not fleet.stopped:
+            self._hold(
+                [fleet.command.process.pid, *fleet.children], fleet, "gang stopped beyond its lease", STOPPED_FLEET
+            )
 
-    def _hold(self, pids: list[int], gang: Gang, name: str, seconds: tuple[float, float]) -> None:
+    def _hold(self, pids: list[int], fleet: Fleet, name: str, seconds: tuple[float, float]) -> None:
         until = time.monotonic() + self._random.uniform(*seconds)
         for pid in pids:
             if self._stage.send(pid, signal.SIGSTOP):
-                gang.stopped[pid] = until
+                fleet.stopped[pid] = until
         self.faults[name] += 1
 
-    def _cut(self, gang: Gang) -> None:
+    def _cut(self, fleet: Fleet) -> None:
         """Half of all connections, those of the customers included."""
         with suppress(DatabaseError, InterfaceError):
             with connection.cursor() as cursor:
@@ -137,23 +139,23 @@ class Mischief:
             return
         connection.close()
 
-    def _lose(self, gang: Gang) -> None:
+    def _lose(self, fleet: Fleet) -> None:
         """The whole machine: nobody is left to release its claims."""
-        held = held_by(gang.command.children)
-        gang.command.send_to_all(signal.SIGKILL)
+        held = held_by(fleet.command.children)
+        fleet.command.send_to_all(signal.SIGKILL)
         self.faults["gang killed"] += 1
         if held:
             self._recoveries.expect("gang killed: its executions move", have_moved(held))
-        self._succeed(gang)
+        self._succeed(fleet)
 
-    def _deploy(self, gang: Gang) -> None:
+    def _deploy(self, fleet: Fleet) -> None:
         """SIGTERM; its successor begins while it drains."""
-        if gang.stopped:
+        if fleet.stopped:
             return
-        gang.command.send(signal.SIGTERM)
+        fleet.command.send(signal.SIGTERM)
         self.faults["gang asked to end"] += 1
-        self._succeed(gang)
+        self._succeed(fleet)
 
-    def _succeed(self, gang: Gang) -> None:
-        self._stage.retire(gang)
-        self._stage.raise_gang(self._random.choice(SKEWS))
+    def _succeed(self, fleet: Fleet) -> None:
+        self._stage.retire(fleet)
+        self._stage.start_fleet(self._random.choice(SKEWS))

@@ -15,8 +15,8 @@ from django.db import DatabaseError, InterfaceError, connection
 from django_workflows import TransitionError, operations
 from django_workflows.models import Execution
 from tests.chaos import load, verdict
+from tests.chaos.faults import Faults
 from tests.chaos.load import Load
-from tests.chaos.faults import Mischief
 from tests.chaos.recovery import Recoveries
 from tests.chaos.stage import SKEWS, Server, Stage, provider_in
 
@@ -67,36 +67,34 @@ def play(server: Server, folder: Path, *, minutes: float, seed: int, say: Callab
 
 def _act(stage: Stage, customers: list[Load], result: Result, say: Callable[[str], object]) -> None:
     for skew in SKEWS:
-        stage.raise_gang(skew)
-    for gang in stage.gangs:
-        gang.command.wait_until_up(1)
+        stage.start_fleet(skew)
+    for fleet in stage.fleets:
+        fleet.command.wait_until_up(1)
     recoveries = Recoveries(stage.server.uptime)
-    mischief = Mischief(stage, recoveries, result.seed)
+    faults_ = Faults(stage, recoveries, result.seed)
     for one in customers:
         one.start()
-    mischief.start()
+    faults_.start()
     end = time.monotonic() + 60 * result.minutes
     while time.monotonic() < end:
         time.sleep(min(TELL_SECONDS, max(end - time.monotonic(), 0)))
-        say(f"{max(end - time.monotonic(), 0):4.0f} s left, {sum(mischief.faults.values())} faults, {_progress()}")
+        say(f"{max(end - time.monotonic(), 0):4.0f} s left, {sum(faults_.faults.values())} faults, {_progress()}")
         _operate(result.operator)
-    mischief.stop()
-    _settle(stage, customers, mischief, result, say)
-    result.faults = mischief.faults
+    faults_.stop()
+    _settle(stage, customers, faults_, result, say)
+    result.faults = faults_.faults
     if pending := recoveries.close():
         result.trouble.append(f"{pending} times what was hit has not moved again")
     result.recoveries = dict(recoveries.longest)
-    for broken in (*(one.broken for one in customers), mischief.broken):
+    for broken in (*(one.broken for one in customers), faults_.broken):
         if broken is not None:
             result.trouble.append(repr(broken))
 
 
-def _settle(
-    stage: Stage, customers: list[Load], mischief: Mischief, result: Result, say: Callable[[str], object]
-) -> None:
+def _settle(stage: Stage, customers: list[Load], faults_: Faults, result: Result, say: Callable[[str], object]) -> None:
     """No more faults; customers end what they have begun, and all that was started comes to its end."""
     began = time.monotonic()
-    mischief.tend()
+    faults_.tend()
     for one in customers:
         if not one.stop(PATIENCE):
             result.trouble.append("a customer gets no answer")

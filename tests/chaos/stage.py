@@ -68,7 +68,7 @@ class Server:
 
 
 @dataclass(slots=True)
-class Gang:
+class Fleet:
     """One `runworkflows` with its processes. `stopped`: process ids that SIGSTOP holds, and until when."""
 
     command: Command
@@ -90,20 +90,20 @@ class Stage:
 
     def __init__(self, server: Server, provider: Provider, folder: Path) -> None:
         self.server, self.provider, self.folder = server, provider, folder
-        self.gangs: list[Gang] = []
-        self.retired: list[Gang] = []
+        self.fleets: list[Fleet] = []
+        self.retired: list[Fleet] = []
 
-    def raise_gang(self, skew: float) -> Gang:
+    def start_fleet(self, skew: float) -> Fleet:
         arguments = ["--processes", str(PROCESSES), "--threads", str(THREADS)]
         environment = os.environ | {"CHAOS_SKEW": str(skew), "PYTHONUNBUFFERED": "1"}
-        gang = Gang(Command(arguments, environment), skew)
-        self.gangs.append(gang)
-        return gang
+        fleet = Fleet(Command(arguments, environment), skew)
+        self.fleets.append(fleet)
+        return fleet
 
-    def retire(self, gang: Gang) -> None:
+    def retire(self, fleet: Fleet) -> None:
         """It was told to end, or killed: another one takes its place."""
-        self.gangs.remove(gang)
-        self.retired.append(gang)
+        self.fleets.remove(fleet)
+        self.retired.append(fleet)
 
     def send(self, pid: int, number: signal.Signals) -> bool:
         with contextlib.suppress(ProcessLookupError):
@@ -113,16 +113,16 @@ class Stage:
 
     def go_on(self, *, all_of_them: bool = False) -> None:
         """Continue those whose time to stand still is over."""
-        for gang in self.gangs:
-            for pid, until in list(gang.stopped.items()):
+        for fleet in self.fleets:
+            for pid, until in list(fleet.stopped.items()):
                 if all_of_them or time.monotonic() >= until:
-                    del gang.stopped[pid]
+                    del fleet.stopped[pid]
                     self.send(pid, signal.SIGCONT)
 
     def close(self) -> None:
-        for gang in [*self.gangs, *self.retired]:
-            gang.command.close()
-            (self.folder / f"workers-{gang.command.process.pid}.log").write_text(gang.command.text)
+        for fleet in [*self.fleets, *self.retired]:
+            fleet.command.close()
+            (self.folder / f"workers-{fleet.command.process.pid}.log").write_text(fleet.command.text)
         connections.close_all()
 
 

@@ -12,10 +12,10 @@ import pytest
 from django.db import connections, transaction
 
 from django_workflows import client
-from django_workflows.authoring.ports import doors as authoring_doors
+from django_workflows.authoring.ports import ports as authoring_ports
 from django_workflows.clock import DatabaseNow
 from django_workflows.models import Execution, Status
-from django_workflows.models import doors as models_doors
+from django_workflows.models import ports as models_ports
 
 T = TypeVar("T")
 
@@ -32,15 +32,15 @@ class Operations:
 
 
 @pytest.fixture(autouse=True)
-def doors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authoring_doors, "client", client.door, raising=False)
-    monkeypatch.setattr(models_doors, "client", client.door, raising=False)
+def ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authoring_ports, "client", client.door, raising=False)
+    monkeypatch.setattr(models_ports, "client", client.door, raising=False)
 
 
 @pytest.fixture
 def operations(monkeypatch: pytest.MonkeyPatch) -> Operations:
     fake = Operations()
-    monkeypatch.setattr(models_doors, "operations", fake, raising=False)
+    monkeypatch.setattr(models_ports, "operations", fake, raising=False)
     return fake
 
 

@@ -12,8 +12,8 @@ from pytest_django.fixtures import Settings
 
 from django_workflows import client
 from django_workflows.engine.database import notify
-from django_workflows.engine.events.after_commit import doors
 from django_workflows.engine.database.notify import ANY_QUEUE
+from django_workflows.engine.events.after_commit import ports
 from tests.client.conftest import rolled_back
 from tests.client.samples import door_import, door_order
 
@@ -35,7 +35,7 @@ class Driver:
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Driver:
     fake = Driver()
-    monkeypatch.setattr(doors, "driver", fake, raising=False)
+    monkeypatch.setattr(ports, "driver", fake, raising=False)
     settings.WORKFLOWS = {"EAGER": True}
     return fake
 

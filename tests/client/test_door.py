@@ -7,8 +7,8 @@ from typing import assert_type
 
 import pytest
 
-import django_workflows.authoring.doors as authoring_doors
-import django_workflows.models.doors as models_doors
+import django_workflows.authoring.ports as authoring_ports
+import django_workflows.models.ports as models_ports
 from django_workflows import client
 from django_workflows.authoring.ports import Handle
 from tests.client.samples import Receipt, door_charge, door_import, door_receipt
@@ -33,8 +33,8 @@ def test_the_public_names() -> None:
 
 def test_it_fulfils_the_protocols_of_the_lower_layers() -> None:
     """mypy compares the signatures."""
-    for_definitions: authoring_doors.Client = client.door
-    for_models: models_doors.Client = client.door
+    for_definitions: authoring_ports.Client = client.door
+    for_models: models_ports.Client = client.door
     assert {for_definitions, for_models} == {client.door}
 
 

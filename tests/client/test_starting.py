@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from django_workflows import client, codec, step
-from django_workflows.authoring.ports import Doors, StartOptions
+from django_workflows.authoring.ports import Ports, StartOptions
 from django_workflows.clock import database_now
 from django_workflows.exceptions import (
     DefinitionError,
@@ -274,7 +274,7 @@ def test_a_workflow_that_is_called_says_how_it_is_started() -> None:
 
 def test_nothing_can_be_started_before_the_app_is_ready() -> None:
     with pytest.raises(NotInstalled, match="add 'django_workflows' to INSTALLED_APPS"):
-        Doors().client.start(door_order, [7], {}, StartOptions())
+        Ports().client.start(door_order, [7], {}, StartOptions())
 
 
 def test_options_of_the_definition_are_the_defaults() -> None:

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 
 from django_workflows import client, workflow
 from django_workflows.authoring.registry import registry
-from django_workflows.definitions import current_document, delete, save
 from django_workflows.declarative.loader import stored
+from django_workflows.definitions import current_document, delete, save
 from django_workflows.engine.worker.workflow_rows import publish
 from django_workflows.exceptions import InvalidDefinition, UnknownWorkflow
 from django_workflows.models import Execution, Trigger, TriggerOrigin, Workflow, WorkflowVersion

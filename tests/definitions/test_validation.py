@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_workflows import workflow
-from django_workflows.definitions import validate
 from django_workflows.declarative.parser import MOST_STEPS, read
+from django_workflows.definitions import validate
 from django_workflows.exceptions import InvalidDefinition
 
 NOTE: dict[str, Any] = {"id": "n", "action": "note", "input": {"text": "hi"}}

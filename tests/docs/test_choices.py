@@ -10,7 +10,7 @@ from django.db import connection
 
 from django_workflows import Context, ExecutionCancelled, ExecutionNotFound, step, workflow
 from django_workflows.client import result
-from django_workflows.engine.claims.claims import Appetite, claim
+from django_workflows.engine.claims.claims import ClaimLimit, claim
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.models import Event, Execution, Signal, Status, StepResult
 from django_workflows.testing import Workflows
@@ -120,7 +120,7 @@ def test_who_has_been_due_for_longest_is_taken_first(workflows: Workflows) -> No
     delays = [3, 1, 2, 5, 4]
     started = {delay: orderly.using(delay=delay).start().id for delay in delays}
     workflows.skip("1 minute")
-    dialect, one = dialect_of(connection), Appetite((("orderly", 1),), 1)
+    dialect, one = dialect_of(connection), ClaimLimit((("orderly", 1),), 1)
 
     def take() -> list[UUID]:
         with connection.cursor() as cursor:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from django_workflows import Context, client, step, workflow
-from django_workflows.definitions import save, validate
 from django_workflows.declarative.loader import stored
+from django_workflows.definitions import save, validate
 from django_workflows.exceptions import InvalidDefinition
 from django_workflows.expressions.conditions import parse_condition
 from django_workflows.models import Workflow

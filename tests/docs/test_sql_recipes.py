@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.verbs.apply import carry_out
 from django_workflows.models import OPEN_STEPS, Event, EventType, Execution, Status, StepKind, StepResult, StepStatus
 from tests.factories import ERROR, ago, ahead, make_execution, make_log, make_retry, make_step, make_wait, make_worker

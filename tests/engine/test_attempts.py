@@ -10,11 +10,11 @@ from django_workflows import Retry, step
 from django_workflows.authoring.context import Context
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
-from django_workflows.engine.inline.driver import CallerThread
 from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.commit.values import Receipt, Verdict, Write
+from django_workflows.engine.inline.driver import CallerThread
 from django_workflows.engine.runners.threads import ThreadTurn
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import Receipt, Verdict, Write
 from tests.engine.test_turn import NOW, _claimed
 
 

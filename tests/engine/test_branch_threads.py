@@ -14,10 +14,10 @@ from django_workflows.authoring.context import Context
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.worker.thread_pool import Helpers, Pool
+from django_workflows.engine.commit.values import End, Receipt, Verdict
 from django_workflows.engine.runners.threads import ThreadTurn
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import End, Receipt, Verdict
+from django_workflows.engine.worker.thread_pool import Helpers, Pool
 from tests.engine.test_turn import NOW, _claimed, _message
 
 PATIENCE = 10

@@ -9,9 +9,9 @@ import pytest
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.registry import registry
 from django_workflows.engine.worker import capabilities
-from django_workflows.engine.worker.capabilities import AGAIN_SECONDS, Diet, Pair, Repertoire
+from django_workflows.engine.worker.capabilities import AGAIN_SECONDS, Capabilities, LearnedCapabilities, Pair
 
-CODE = Diet(queues=("default",), plain=(("code", 1),), asynchronous=())
+CODE = Capabilities(queues=("default",), plain=(("code", 1),), asynchronous=())
 PLACE = ("default", 0)
 
 
@@ -63,19 +63,19 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_what_is_due_and_stored_is_learned_once(store: Store, world: World) -> None:
-    mine = Repertoire(CODE, "default")
+    mine = LearnedCapabilities(CODE, "default")
     assert not mine.learn([PLACE])
     assert store.asked == []
     world.head |= {store.add("flow"), store.add("flow", 2), store.add("plain", is_async=False)}
     assert mine.learn([PLACE])
-    assert set(mine.diet.asynchronous) == {("flow", 1), ("flow", 2)}
-    assert mine.diet.plain == (("code", 1), ("plain", 1))
+    assert set(mine.capabilities.asynchronous) == {("flow", 1), ("flow", 2)}
+    assert mine.capabilities.plain == (("code", 1), ("plain", 1))
     assert not mine.learn([PLACE])
     assert len(store.asked) == 3
 
 
 def test_what_is_unknown_or_lacks_a_step_is_asked_for_again_later(store: Store, world: World) -> None:
-    mine = Repertoire(CODE, "default")
+    mine = LearnedCapabilities(CODE, "default")
     lacking = store.add("lacking", missing=("step",))
     world.head |= {lacking, ("unknown", 1)}
     assert not mine.learn([PLACE])
@@ -84,31 +84,31 @@ def test_what_is_unknown_or_lacks_a_step_is_asked_for_again_later(store: Store, 
     store.add("lacking")
     world.now += AGAIN_SECONDS + 1
     assert mine.learn([PLACE])
-    assert mine.diet.asynchronous == (lacking,)
+    assert mine.capabilities.asynchronous == (lacking,)
 
 
 def test_the_oldest_give_way_and_are_learned_again(store: Store, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim's statement stays short, however many definitions there are."""
     monkeypatch.setattr(capabilities, "MOST_LEARNED", 3)
-    mine = Repertoire(CODE, "default")
+    mine = LearnedCapabilities(CODE, "default")
     for number in range(5):
         world.head = {store.add(f"flow-{number}")}
         assert mine.learn([PLACE])
-    assert mine.diet.asynchronous == (("flow-2", 1), ("flow-3", 1), ("flow-4", 1))
+    assert mine.capabilities.asynchronous == (("flow-2", 1), ("flow-3", 1), ("flow-4", 1))
     world.head = {("flow-0", 1)}
     assert mine.learn([PLACE])
-    assert mine.diet.served[-1] == ("flow-0", 1)
+    assert mine.capabilities.served[-1] == ("flow-0", 1)
 
 
 def test_a_worker_for_suspects_executes_all_of_them_in_its_one_slot(store: Store, world: World) -> None:
-    mine = Repertoire(Diet(queues=(), plain=(), asynchronous=(), alone=True), "default")
+    mine = LearnedCapabilities(Capabilities(queues=(), plain=(), asynchronous=(), alone=True), "default")
     world.head = {store.add("flow")}
     assert mine.learn([PLACE])
-    assert (mine.diet.plain, mine.diet.asynchronous) == ((("flow", 1),), ())
+    assert (mine.capabilities.plain, mine.capabilities.asynchronous) == ((("flow", 1),), ())
 
 
 def test_while_claims_find_work_it_looks_now_and_then(store: Store, world: World) -> None:
-    mine = Repertoire(CODE, "default")
+    mine = LearnedCapabilities(CODE, "default")
     assert mine.is_time()
     mine.learn([PLACE])
     assert not mine.is_time()

@@ -12,12 +12,12 @@ import pytest
 from django_workflows.authoring.context import Context
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.claims.loading import ChildOutcome, Loaded
-from django_workflows.engine.worker.thread_pool import Helpers
+from django_workflows.engine.commit.values import End, Receipt, Verdict
+from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.runners.threads import ThreadTurn
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import End, Receipt, Verdict
+from django_workflows.engine.worker.thread_pool import Helpers
 from tests.engine.test_branch_threads import StoresAtOnce
 from tests.engine.test_turn import NOW, _claimed, _message, _nothing
 

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from django_workflows.clock import database_now
 from django_workflows.engine.claims import claims
-from django_workflows.engine.claims.claims import Appetite
+from django_workflows.engine.claims.claims import ClaimLimit
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.models import Execution
 
@@ -24,8 +24,8 @@ def test_names_are_compared_as_they_are(name: str) -> None:
         Execution.objects.create(
             workflow=workflow, version=2, queue="default", wake_at=now, created_at=now, updated_at=now
         )
-    appetite = Appetite(served=(("first", 1), (name, 2), ("other", 1)), limit=10)
+    limits = ClaimLimit(served=(("first", 1), (name, 2), ("other", 1)), limit=10)
     with transaction.atomic(), connection.cursor() as cursor:
         place = ("default", 0)
-        taken = claims.claim(cursor, dialect_of(connection), place, appetite, worker=uuid4(), lease=30.0)
+        taken = claims.claim(cursor, dialect_of(connection), place, limits, worker=uuid4(), lease=30.0)
     assert [claimed.workflow for claimed in taken] == [name]

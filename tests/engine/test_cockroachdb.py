@@ -15,16 +15,16 @@ from pytest_django import Settings
 
 from django_workflows import Context, client, clock, conf, workflow
 from django_workflows.engine.claims import claims, probes
-from django_workflows.engine.commit import transaction as committing
-from django_workflows.engine.worker import pump
 from django_workflows.engine.claims.claims import QUARANTINE_AFTER, Peek
-from django_workflows.engine.worker.executor import TurnCrew
-from django_workflows.engine.database.transactions import single
-from django_workflows.engine.database.dialects import Dialect
-from django_workflows.engine.worker.pump import Pump
-from django_workflows.engine.worker.capabilities import diet_of
-from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.commit import transaction as committing
 from django_workflows.engine.commit.values import Ending
+from django_workflows.engine.database.dialects import Dialect
+from django_workflows.engine.database.transactions import single
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker import pump
+from django_workflows.engine.worker.capabilities import capabilities_of
+from django_workflows.engine.worker.executor import TurnExecutor
+from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Event, Execution, Status
 from django_workflows.services import CHORES
 from tests.factories import ago, ahead, make_event, make_execution, make_trigger
@@ -61,9 +61,9 @@ def work(monkeypatch: pytest.MonkeyPatch, settings: Settings, names: None) -> It
 
     def drain(*, alone: bool = False) -> None:
         engine = Pump(
-            uuid4(), diet_of(["default"], alone=alone), alias=conf.database(), chores=CHORES, reporter=Nobody()
+            uuid4(), capabilities_of(["default"], alone=alone), alias=conf.database(), chores=CHORES, reporter=Nobody()
         )
-        engine.crew = TurnCrew(
+        engine.executor = TurnExecutor(
             engine, threads=2, async_slots=0, branch_threads=0, alone=alone, on_exit=lambda error: None
         )
         engine.run(until_idle=0.0)

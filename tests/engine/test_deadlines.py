@@ -9,13 +9,13 @@ import pytest
 
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
+from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.commit.values import Receipt, Verdict
+from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.turn import lifecycle
 from django_workflows.engine.turn.effects import TimerWait
-from django_workflows.engine.history.journal import Entry
-from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.in_flight import Watch
-from django_workflows.engine.commit.values import Receipt, Verdict
 from django_workflows.models import Status, StepKind
 from tests.engine.test_turn import NOW, Notebook, _claimed, _nothing
 from tests.factories import make_execution, make_wait

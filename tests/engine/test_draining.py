@@ -10,13 +10,13 @@ import pytest
 from django.db import OperationalError
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.worker import keeper, pump
 from django_workflows.engine.claims.claims import Peek
+from django_workflows.engine.worker import keeper, pump
+from django_workflows.engine.worker.capabilities import Capabilities
+from django_workflows.engine.worker.process import WorkerOptions
 from django_workflows.engine.worker.pump import IDLE_SECONDS, Pump
-from django_workflows.engine.worker.capabilities import Diet
 from django_workflows.engine.worker.shared_memory import Identity
 from django_workflows.engine.worker.supervisor import Supervisor, _Child
-from django_workflows.engine.worker.process import WorkerOptions
 from django_workflows.models import Status
 from tests.factories import make_execution
 
@@ -44,8 +44,8 @@ class Looks:
 def test_the_last_look_comes_after_the_idle_time() -> None:
     """What the keeper releases within that time is found."""
     looks = Looks()
-    worker = Pump(uuid4(), Diet(queues=(), plain=(("w", 1),), asynchronous=()), alias="default", reporter=looks)
-    worker.crew = looks
+    worker = Pump(uuid4(), Capabilities(queues=(), plain=(("w", 1),), asynchronous=()), alias="default", reporter=looks)
+    worker.executor = looks
     worker.run(until_idle=0.0)
     assert looks.at[-1] - looks.at[0] >= IDLE_SECONDS
 
@@ -55,9 +55,11 @@ def test_a_drain_goes_on_after_a_chore_that_moved_something(monkeypatch: pytest.
     """However slow the look was: an event that was delivered then has woken somebody."""
     monkeypatch.setattr(pump, "IDLE_SECONDS", 0.0)
     moves, looks = iter([True]), Looks()
-    diet = Diet(queues=(), plain=(("w", 1),), asynchronous=())
-    worker = Pump(uuid4(), diet, alias="default", reporter=looks, chores=[lambda alias, peek: next(moves, False)])
-    worker.crew = looks
+    capabilities = Capabilities(queues=(), plain=(("w", 1),), asynchronous=())
+    worker = Pump(
+        uuid4(), capabilities, alias="default", reporter=looks, chores=[lambda alias, peek: next(moves, False)]
+    )
+    worker.executor = looks
     worker.run(until_idle=0.0)
     assert len(looks.at) == 2
 
@@ -67,15 +69,15 @@ def test_a_drain_goes_on_after_a_chore_that_failed(monkeypatch: pytest.MonkeyPat
     """The database was away for a moment: what the chore was to do is still to be done."""
     monkeypatch.setattr(pump, "IDLE_SECONDS", 0.0)
     failures, looks = iter([OperationalError("database is locked")]), Looks()
-    diet = Diet(queues=(), plain=(("w", 1),), asynchronous=())
+    capabilities = Capabilities(queues=(), plain=(("w", 1),), asynchronous=())
 
     def fail_once(alias: str, peek: Peek) -> bool:
         for error in failures:
             raise error
         return False
 
-    worker = Pump(uuid4(), diet, alias="default", reporter=looks, chores=[fail_once])
-    worker.crew = looks
+    worker = Pump(uuid4(), capabilities, alias="default", reporter=looks, chores=[fail_once])
+    worker.executor = looks
     worker.run(until_idle=0.0)
     assert len(looks.at) == 2
 

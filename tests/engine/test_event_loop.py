@@ -12,12 +12,12 @@ from typing import Any
 from django_workflows.authoring.context import AsyncContext
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
-from django_workflows.engine.turn.effects import Outcome
-from django_workflows.engine.runners.task_scopes import task_factory
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.runners.event_loop import LoopTurn
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.commit.values import End, Ending
+from django_workflows.engine.runners.event_loop import LoopTurn
+from django_workflows.engine.runners.task_scopes import task_factory
+from django_workflows.engine.turn.effects import Outcome
+from django_workflows.engine.turn.turn import Turn
 from tests.engine.test_branch_threads import PATIENCE, StoresAtOnce
 from tests.engine.test_turn import NOW, _claimed
 
@@ -49,7 +49,7 @@ def _turn(fn: Callable[[AsyncContext], Awaitable[Any]]) -> LoopTurn:
         clock=DatabaseClock(NOW, monotonic()),
         committer=StoresAtOnce(),
         alias="default",
-        surroundings=Here(),
+        host=Here(),
         loop=loop,
     )
 

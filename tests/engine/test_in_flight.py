@@ -10,13 +10,13 @@ import pytest
 
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, database_now, monotonic
-from django_workflows.engine.worker import claimer
-from django_workflows.engine.turn.effects import MessageWait
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.worker.pump import Pump
-from django_workflows.engine.worker.capabilities import Diet
+from django_workflows.engine.turn.effects import MessageWait
 from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker import claimer
+from django_workflows.engine.worker.capabilities import Capabilities
 from django_workflows.engine.worker.in_flight import AT_ONCE, Watch
+from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Execution, Status
 from tests.engine.test_turn import NOW, Notebook, _claimed, _nothing
 from tests.factories import make_execution, make_signal
@@ -82,7 +82,7 @@ def test_each_of_thousands_is_looked_at_within_a_round() -> None:
 @pytest.mark.django_db
 def test_turns_that_end_while_claims_are_counted_do_no_harm() -> None:
     """Threads drop turns whose claims were lost whenever they come to their end."""
-    pump = Pump(uuid4(), Diet(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    pump = Pump(uuid4(), Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
 
     class EndsNow(Turn):
         """Another thread drops this turn at the moment at which somebody looks whether it was abandoned."""
@@ -97,7 +97,7 @@ def test_turns_that_end_while_claims_are_counted_do_no_harm() -> None:
 
     for _ in range(3):
         pump.hold(_turn(turn_type=EndsNow))
-    assert pump._harvest.release_orphans() is False
+    assert pump._claimer.release_orphans() is False
 
 
 @pytest.mark.django_db(transaction=True)
@@ -108,9 +108,9 @@ def test_a_claim_without_a_turn_is_found_when_a_turn_without_a_claim_makes_up_fo
     monkeypatch.setattr(claimer, "ORPHANS_SECONDS", 0.0)
     worker = uuid4()
     lost, orphan = make_execution(Status.PENDING, claim=2), make_execution(Status.RUNNING, claimed_by=worker)
-    pump = Pump(worker, Diet(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    pump = Pump(worker, Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
     pump.hold(_turn(lost, claim=1))  # its body goes on, and nobody has told it yet
-    assert any(pump._harvest.release_orphans() for _ in range(20))
+    assert any(pump._claimer.release_orphans() for _ in range(20))
     orphan.refresh_from_db()
     assert (orphan.status, orphan.claimed_by) == (Status.PENDING, None)
     assert orphan.wake_at is not None

@@ -9,22 +9,22 @@ import pytest
 from django.db import OperationalError, connection
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.database import isolation
-from django_workflows.engine.verbs import apply
 from django_workflows.engine.claims.claims import Peek, peek
-from django_workflows.engine.database.transactions import single
-from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.database.errors import ConnectionLost
-from django_workflows.engine.worker.claimer import Harvest
-from django_workflows.engine.worker.commit_queue import LONGEST_SECONDS, Intake
 from django_workflows.engine.claims.leases import extend, release_all
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.worker.pump import WORTH_TELLING, Pump
-from django_workflows.engine.worker.capabilities import Diet, Repertoire
 from django_workflows.engine.commit.store import store_all
-from django_workflows.engine.verbs.sweep import Sweep
-from django_workflows.engine.worker.in_flight import Watch
 from django_workflows.engine.commit.values import Verdict
+from django_workflows.engine.database import isolation
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.errors import ConnectionLost
+from django_workflows.engine.database.transactions import single
+from django_workflows.engine.verbs import apply
+from django_workflows.engine.verbs.sweep import Sweep
+from django_workflows.engine.worker.capabilities import Capabilities, LearnedCapabilities
+from django_workflows.engine.worker.claimer import Claimer
+from django_workflows.engine.worker.commit_queue import LONGEST_SECONDS, CommitQueue
+from django_workflows.engine.worker.in_flight import Watch
+from django_workflows.engine.worker.pump import WORTH_TELLING, Pump
 from django_workflows.models import UNSTORED, Event, Execution, Status
 from tests.engine.poison import NEEDS_TRIGGERS, refused, unchangeable
 from tests.engine.test_storing import Silent, _taken, _turn
@@ -69,7 +69,7 @@ def test_a_database_that_can_store_nothing_is_an_outage_and_no_write_is_singled_
 
 def test_a_write_is_tried_again_after_growing_pauses_and_its_history_says_why() -> None:
     (turn,) = _finished_turns(1)
-    pump = Pump(uuid4(), Diet(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    pump = Pump(uuid4(), Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
     pump._connect()
     with refused(turn.claimed.id):
         write = _taken(turn)
@@ -77,28 +77,28 @@ def test_a_write_is_tried_again_after_growing_pauses_and_its_history_says_why() 
     pauses = []
     for _ in range(WORTH_TELLING + 1):
         pump._settle(turn, write, receipt)
-        pauses.append(pump._intake._noted[turn])
+        pauses.append(pump._commit_queue._noted[turn])
         write = _taken(turn)
     assert pauses == sorted(pauses)
     assert Event.objects.get(execution_id=turn.claimed.id).name == UNSTORED
     (stored,) = store_all(ALIAS, [write])
     assert stored.verdict is Verdict.STORED
     pump._settle(turn, write, stored)
-    assert not pump._intake._failures
+    assert not pump._commit_queue._failures
 
 
 def test_the_pauses_of_a_write_have_a_longest() -> None:
     (turn,) = _finished_turns(1)
-    intake = Intake()
+    commit_queue = CommitQueue()
     for _ in range(100):
-        intake.postpone_longer(turn)
-    assert intake._noted[turn] - monotonic() <= LONGEST_SECONDS
+        commit_queue.postpone_longer(turn)
+    assert commit_queue._noted[turn] - monotonic() <= LONGEST_SECONDS
 
 
 def test_a_commit_that_fails_in_any_way_loses_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the database says, also while it is asked what became of a commit."""
     (turn,) = _finished_turns(1)
-    pump = Pump(uuid4(), Diet(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    pump = Pump(uuid4(), Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
     pump._connect()
 
     def fail(*args: Any) -> Any:
@@ -114,22 +114,22 @@ def _look() -> Peek:
     return single(ALIAS, lambda cursor: peek(cursor, dialect_of(connection), ["default"]))
 
 
-def _harvest() -> Harvest:
-    diet = Diet(queues=("default",), plain=(("fulfil", 1),), asynchronous=())
-    return Harvest(uuid4(), Repertoire(diet, ALIAS), alias=ALIAS, held={}, watch=Watch(ALIAS))
+def _claimer() -> Claimer:
+    capabilities = Capabilities(queues=("default",), plain=(("fulfil", 1),), asynchronous=())
+    return Claimer(uuid4(), LearnedCapabilities(capabilities, ALIAS), alias=ALIAS, held={}, watch=Watch(ALIAS))
 
 
 @NEEDS_TRIGGERS
 def test_an_execution_that_cannot_be_claimed_is_left_alone_and_the_others_are_claimed() -> None:
     executions = [make_execution(wake_at=ago(seconds=60 - number), version=1) for number in range(5)]
     poison, others = executions[2], {row.id for row in executions if row is not executions[2]}
-    harvest, taken = _harvest(), list[Loaded]()
+    claimer, taken = _claimer(), list[Loaded]()
     with unchangeable(poison.id):
         for _ in range(6):
-            harvest.plan(_look())
-            harvest.take({False: 10, True: 0}, taken.extend, lambda: None)
+            claimer.plan(_look())
+            claimer.take({False: 10, True: 0}, taken.extend, lambda: None)
         assert {loaded.claimed.id for loaded in taken} == others
-        assert harvest._shunned.now() == [poison.id]
+        assert claimer._shunned.now() == [poison.id]
     assert Execution.objects.get(pk=poison.id).status == Status.PENDING
 
 

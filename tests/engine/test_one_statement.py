@@ -10,9 +10,9 @@ import pytest
 from django.db import connection
 
 from django_workflows.engine.commit import one_statement
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.commit.store import store_all
 from django_workflows.engine.commit.values import End, Ending, Write
+from django_workflows.engine.history.journal import Entry
 from django_workflows.models import Execution, Status
 from tests.factories import make_execution
 

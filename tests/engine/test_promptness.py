@@ -14,14 +14,14 @@ from pytest_django import Settings
 
 from django_workflows import Context, conf, workflow
 from django_workflows.clock import database_now, monotonic
-from django_workflows.engine.worker import polling, pump
-from django_workflows.engine.database import notify
 from django_workflows.engine.claims.claims import Peek
-from django_workflows.engine.worker.executor import TurnCrew
-from django_workflows.engine.worker.pump import Pump
-from django_workflows.engine.worker.capabilities import diet_of
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.commit.values import Ending
+from django_workflows.engine.database import notify
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker import polling, pump
+from django_workflows.engine.worker.capabilities import capabilities_of
+from django_workflows.engine.worker.executor import TurnExecutor
+from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Execution
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,8 +55,8 @@ def worker() -> Iterator[Callable[[Observer], Pump]]:
     made: list[Pump] = []
 
     def make(observer: Observer) -> Pump:
-        engine = Pump(uuid4(), diet_of(["default"]), alias=conf.database(), reporter=observer)
-        engine.crew = TurnCrew(
+        engine = Pump(uuid4(), capabilities_of(["default"]), alias=conf.database(), reporter=observer)
+        engine.executor = TurnExecutor(
             engine, threads=2, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None
         )
         made.append(engine)
@@ -124,7 +124,7 @@ def test_a_wake_up_that_was_wrong_leads_to_a_look(
 
 def test_one_wake_up_after_the_other_does_not_put_off_the_look_that_follows() -> None:
     """A NOTIFY may have been held back, because another came just before."""
-    watcher = polling.Lookout(("default",), conf.database())
+    watcher = polling.Polling(("default",), conf.database())
     watcher._look_at = monotonic() + RARELY
     watcher.wake_up("default", 3)
     first = watcher._again_at[0]
@@ -162,8 +162,10 @@ def test_a_higher_priority_that_is_told_of_is_next_whatever_is_left_of_a_backlog
     monkeypatch.setattr(pump, "CLAIM_SECONDS", 0.0)
     for _ in range(12):
         low.start()
-    engine = Pump(uuid4(), diet_of(["default"]), alias="default", reporter=Observer())
-    engine.crew = TurnCrew(engine, threads=1, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None)
+    engine = Pump(uuid4(), capabilities_of(["default"]), alias="default", reporter=Observer())
+    engine.executor = TurnExecutor(
+        engine, threads=1, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None
+    )
     engine.run(until_idle=0.0)
     assert len(done) == 13
     assert done.index("high") <= 4, done
@@ -186,7 +188,7 @@ def test_however_many_wake_ups_come_everything_is_looked_at_in_between(monkeypat
     """What they do not tell of, a timer with a higher priority, is not put off by them."""
     now = 100.0
     monkeypatch.setattr(polling, "monotonic", lambda: now)
-    watcher = polling.Lookout(("default",), "default")
+    watcher = polling.Polling(("default",), "default")
     watcher.plan(nothing_due(), now)
     watcher.wake_up("default", 0)
     first = now

@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 
 from django_workflows.clock import monotonic
+from django_workflows.engine.database.pulse import Pulse, working
+from django_workflows.engine.database.transactions import single, transact
 from django_workflows.engine.worker import chores
 from django_workflows.engine.worker.chores import Attendant
-from django_workflows.engine.database.transactions import single, transact
 from django_workflows.engine.worker.loop_thread import LoopThread
-from django_workflows.engine.database.pulse import Pulse, working
 
 LATER = 1_000.0
 

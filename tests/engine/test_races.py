@@ -15,9 +15,9 @@ from django_workflows.authoring.context import Context
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.worker.thread_pool import Helpers
-from django_workflows.engine.runners.threads import ThreadTurn
 from django_workflows.engine.commit.values import End, Write
+from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.worker.thread_pool import Helpers
 from tests.engine.test_branch_threads import StoresAtOnce
 from tests.engine.test_turn import NOW, _claimed, _message
 

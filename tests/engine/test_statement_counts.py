@@ -23,17 +23,17 @@ from pytest_django import Settings
 
 from django_workflows import Context, client, clock, conf, workflow
 from django_workflows.engine.claims import claims
-from django_workflows.engine.worker import pump
 from django_workflows.engine.claims.claims import Peek
-from django_workflows.engine.worker.executor import TurnCrew
-from django_workflows.engine.database.transactions import single
+from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import single
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker import pump
+from django_workflows.engine.worker.capabilities import capabilities_of
+from django_workflows.engine.worker.executor import TurnExecutor
 from django_workflows.engine.worker.keeper import Keeper
 from django_workflows.engine.worker.pump import Pump
-from django_workflows.engine.worker.capabilities import diet_of
 from django_workflows.engine.worker.shared_memory import SharedMemory
-from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import Ending
 from django_workflows.models import Execution
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,8 +127,8 @@ def work(monkeypatch: pytest.MonkeyPatch, settings: Settings, names: None) -> It
     settings.WORKFLOWS = {"POLL_INTERVAL": 0.02}
 
     def drain() -> Meter:
-        engine = Pump(uuid4(), diet_of(["default"]), alias=conf.database(), reporter=Nobody())
-        engine.crew = TurnCrew(
+        engine = Pump(uuid4(), capabilities_of(["default"]), alias=conf.database(), reporter=Nobody())
+        engine.executor = TurnExecutor(
             engine, threads=2, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None
         )
         with metered(monkeypatch) as meter:

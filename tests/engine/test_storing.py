@@ -14,16 +14,16 @@ from django.db import connection
 
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, database_now, monotonic
-from django_workflows.engine.inline import driver
-from django_workflows.engine.worker import in_flight
+from django_workflows.engine.claims.loading import Loaded, load
+from django_workflows.engine.commit.store import store_all
+from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict, Write
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
-from django_workflows.engine.claims.loading import Loaded, load
-from django_workflows.engine.worker.pump import Pump
-from django_workflows.engine.worker.capabilities import Diet
-from django_workflows.engine.commit.store import store_all
+from django_workflows.engine.inline import driver
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict, Write
+from django_workflows.engine.worker import in_flight
+from django_workflows.engine.worker.capabilities import Capabilities
+from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Execution, Status, StepStatus
 from tests.engine.test_branch_threads import StoresAtOnce
 from tests.engine.test_turn import _claimed
@@ -114,7 +114,7 @@ class Silent:
 
 
 def _pump(worker: UUID) -> Pump:
-    return Pump(worker, Diet(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    return Pump(worker, Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
 
 
 def test_a_claim_that_no_turn_has_is_given_back_and_fenced() -> None:
@@ -123,7 +123,7 @@ def test_a_claim_that_no_turn_has_is_given_back_and_fenced() -> None:
     others = make_execution(Status.RUNNING)
     pump = _pump(worker)
     pump.hold(_turn(known))
-    pump._harvest.release_orphans()
+    pump._claimer.release_orphans()
     for execution in (mine, known, others):
         execution.refresh_from_db()
     assert (mine.status, mine.claim, mine.claimed_by) == (Status.PENDING, 2, None)
@@ -226,8 +226,10 @@ def test_a_worker_is_busy_when_one_colour_has_no_slot_left(
     plain: Any, asynchronous: Any, free: Any, busy: bool
 ) -> None:
     """Then it tells others of what it has made due: it does not know which colour that is of."""
-    pump = Pump(uuid4(), Diet(queues=(), plain=plain, asynchronous=asynchronous), alias=ALIAS, reporter=Silent())
-    pump.crew = Full(*free)
+    pump = Pump(
+        uuid4(), Capabilities(queues=(), plain=plain, asynchronous=asynchronous), alias=ALIAS, reporter=Silent()
+    )
+    pump.executor = Full(*free)
     assert pump._is_busy() is busy
 
 

@@ -10,10 +10,10 @@ from django.db import connection
 
 from django_workflows.clock import database_now
 from django_workflows.engine.claims.claims import release_all
-from django_workflows.engine.database.transactions import transact
-from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.commit.store import store_all
 from django_workflows.engine.commit.values import End, Ending, Write
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import transact
 from django_workflows.inspection import timeline
 from django_workflows.inspection.feed import feed
 from django_workflows.inspection.spans import spans

@@ -11,11 +11,11 @@ import pytest
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims.claims import Claimed
-from django_workflows.engine.turn.effects import MessageWait
-from django_workflows.engine.history.journal import Journal
 from django_workflows.engine.claims.loading import Loaded, Unread
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.commit.values import Receipt, Verdict
+from django_workflows.engine.history.journal import Journal
+from django_workflows.engine.turn.effects import MessageWait
+from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import NonDeterminism
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

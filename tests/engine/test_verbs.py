@@ -14,10 +14,10 @@ import pytest
 from django.db import connection, connections, transaction
 
 from django_workflows import signals
-from django_workflows.engine.verbs import apply as verbs
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.verbs.apply import Change, Order, carry_out
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.verbs import apply as verbs
+from django_workflows.engine.verbs.apply import Change, VerbRequest, carry_out
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, TransitionError
 from django_workflows.models import OPEN_STEPS, Event, EventType, Execution, Status, StepKind, StepResult, StepStatus
 from tests.factories import ERROR, ago, ahead, make_execution, make_step, make_wait, now
@@ -30,7 +30,8 @@ only_with_row_locks = pytest.mark.skipif(connection.vendor == "sqlite", reason="
 def apply(execution: Execution, verb: str, reason: str = "", *, by: str = "ada") -> list[Change]:
     dialect = dialect_of(connection)
     changes = transact(
-        "default", lambda cursor: verbs.apply(cursor, dialect, execution.id, Order(verb=verb, reason=reason, by=by))
+        "default",
+        lambda cursor: verbs.apply(cursor, dialect, execution.id, VerbRequest(verb=verb, reason=reason, by=by)),
     )
     execution.refresh_from_db()
     return changes
@@ -276,7 +277,7 @@ def test_an_unknown_execution_is_not_found() -> None:
     """EXE-12"""
     dialect = dialect_of(connection)
     with pytest.raises(ExecutionNotFound):
-        transact("default", lambda cursor: verbs.apply(cursor, dialect, uuid4(), Order(verb="cancel")))
+        transact("default", lambda cursor: verbs.apply(cursor, dialect, uuid4(), VerbRequest(verb="cancel")))
 
 
 # retry

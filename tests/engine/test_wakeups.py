@@ -114,9 +114,7 @@ def test_a_queue_is_notified_once_per_few_milliseconds(clock: Clock) -> None:
     assert len(notified("bulk")) == 1
 
 
-@pytest.mark.parametrize(
-    ("queue", "priority"), [("bulk", None), ("bulk", 0), ("ä 'b' 7", 9), (notify.ANY_QUEUE, None)]
-)
+@pytest.mark.parametrize(("queue", "priority"), [("bulk", None), ("bulk", 0), ("ä 'b' 7", 9), (notify.ANY_QUEUE, None)])
 def test_a_payload_says_where_something_is(queue: str, priority: int | None) -> None:
     assert notify.read_payload(notify.payload_of(queue, priority)) == (queue, priority)
 

@@ -22,14 +22,14 @@ from django.db import connection, connections
 
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
+from django_workflows.engine.database import notify, outages
 from django_workflows.engine.handlers import invocation
-from django_workflows.engine.database import outages, notify
-from django_workflows.engine.worker import thread_pool, pump
-from django_workflows.engine.worker.executor import TurnCrew
+from django_workflows.engine.worker import pump, thread_pool
+from django_workflows.engine.worker.capabilities import capabilities_of
+from django_workflows.engine.worker.executor import TurnExecutor
 from django_workflows.engine.worker.keeper import Keeper
 from django_workflows.engine.worker.loop_thread import LoopThread
 from django_workflows.engine.worker.pump import Pump
-from django_workflows.engine.worker.capabilities import diet_of
 from django_workflows.engine.worker.shared_memory import SharedMemory
 from django_workflows.services import CHORES
 from django_workflows.testing import Workflows
@@ -67,14 +67,14 @@ class LiveWorkflows(Workflows):
         super().__init__()
         self._surroundings = surroundings
         self._memory = SharedMemory(surroundings.workers)
-        self._crews: list[TurnCrew] = []
+        self._crews: list[TurnExecutor] = []
         self._pumps: list[Pump] = []
         self._errors: list[BaseException] = []
 
     def close(self) -> None:
         super().close()
-        for crew in self._crews:
-            loop = crew.loop
+        for executor in self._crews:
+            loop = executor.loop
             if loop._started:
                 loop.loop.call_soon_threadsafe(loop.loop.stop)
                 loop._thread.join(PATIENCE)
@@ -99,8 +99,8 @@ class LiveWorkflows(Workflows):
         return self._turns - before
 
     def _pump(self, index: int) -> Pump:
-        worker = Pump(uuid4(), diet_of(()), alias=self._alias, chores=CHORES, reporter=_Reporter(self, index))
-        worker.crew = TurnCrew(
+        worker = Pump(uuid4(), capabilities_of(()), alias=self._alias, chores=CHORES, reporter=_Reporter(self, index))
+        worker.executor = TurnExecutor(
             worker,
             threads=self._surroundings.threads,
             async_slots=self._surroundings.threads,
@@ -108,7 +108,7 @@ class LiveWorkflows(Workflows):
             alone=False,
             on_exit=self._leave,
         )
-        self._crews.append(worker.crew)
+        self._crews.append(worker.executor)
         return worker
 
     def _leave(self, error: BaseException) -> None:

@@ -18,24 +18,24 @@ from tests.proof.interleaving import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Late:
+class LateTurn:
     """An execution that is due, and another one to which it may write."""
 
     id: UUID
     other: UUID
 
 
-def _begun(workflow: Any, *args: Any) -> Late:
-    return Late(id=workflow.start(*args).id, other=make_execution(Status.PAUSED).pk)
+def _begun(workflow: Any, *args: Any) -> LateTurn:
+    return LateTurn(id=workflow.start(*args).id, other=make_execution(Status.PAUSED).pk)
 
 
-def _called() -> Late:
+def _called() -> LateTurn:
     late = _begun(workflows.proof_receiver)
     client.signal(late.id, "go", "hello")
     return late
 
 
-def _woken() -> Late:
+def _woken() -> LateTurn:
     """It has parked already, and replays."""
     late = _begun(workflows.proof_receiver)
     InlineDriver().turn(late.id)
@@ -43,12 +43,12 @@ def _woken() -> Late:
     return late
 
 
-def _writing() -> Late:
+def _writing() -> LateTurn:
     other = make_execution(Status.PAUSED).pk
-    return Late(id=workflows.proof_writing.start(str(other)).id, other=other)
+    return LateTurn(id=workflows.proof_writing.start(str(other)).id, other=other)
 
 
-LATES: dict[str, Callable[[], Late]] = {
+LATE_TURNS: dict[str, Callable[[], LateTurn]] = {
     "it completes": lambda: _begun(workflows.proof_leaf, 1),
     "it fails": lambda: _begun(workflows.proof_failing),
     "it parks": lambda: _begun(workflows.proof_receiver),
@@ -61,12 +61,12 @@ LATES: dict[str, Callable[[], Late]] = {
 }
 
 
-def zombie(late: Late) -> Work:
+def zombie(late: LateTurn) -> Work:
     """The turn of the first holder."""
     return lambda: InlineDriver().turn(late.id)
 
 
-def successor(late: Late) -> Work:
+def successor(late: LateTurn) -> Work:
     """The lease runs out, and somebody else gives it a turn."""
 
     def act() -> bool:
@@ -76,7 +76,7 @@ def successor(late: Late) -> Work:
     return act
 
 
-def picture(late: Late) -> dict[str, Any]:
+def picture(late: LateTurn) -> dict[str, Any]:
     """All that may come of it once: whoever looks later cannot tell that there were two."""
     execution = Execution.objects.get(pk=late.id)
     steps = StepResult.objects.filter(execution=late.id)

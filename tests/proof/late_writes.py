@@ -11,12 +11,12 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from django_workflows import operations
-from django_workflows.engine.verbs import apply
 from django_workflows.engine.claims.claims import Claimed, claim_one, release_all
-from django_workflows.engine.database.transactions import transact
-from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.commit.values import End, Ending, NewEvent, NewExecution, NewSignal, Write
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.verbs import apply
 from django_workflows.models import Event, Execution, Signal, Status, StepKind, StepResult
 from tests.factories import ago, make_execution, make_signal, make_step, make_wait, now
 
@@ -123,7 +123,7 @@ def _time_out(scene: Scene) -> Write:
 
 
 def _end(end: End) -> Callable[[Scene], Write]:
-    ending = Ending(end=end, output='"late"', error='{"type": "Late"}', reason="late", input='{"number": 9}')
+    ending = Ending(end=end, output='"late"', error='{"type": "LateTurn"}', reason="late", input='{"number": 9}')
     return lambda scene: scene.write(_entry(), ending=ending)
 
 

@@ -18,10 +18,10 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from django_workflows.engine.worker import claimer, polling, pump
 from django_workflows.engine.database import outages
-from django_workflows.engine.worker.shared_memory import Identity, SharedMemory
+from django_workflows.engine.worker import claimer, polling, pump
 from django_workflows.engine.worker.process import WorkerOptions, WorkerProcess
+from django_workflows.engine.worker.shared_memory import Identity, SharedMemory
 from django_workflows.services import CHORES
 from tests.proof.database_faults import Accidents, Death
 from tests.proof.tapping import tap_everything

@@ -9,7 +9,7 @@ import pytest
 
 from tests import postgres
 from tests.chaos import __main__ as chaos
-from tests.chaos.faults import Mischief
+from tests.chaos.faults import Faults
 from tests.chaos.stage import Server, Stage
 
 
@@ -32,5 +32,5 @@ def test_with_a_url_no_server_is_started(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.parametrize(("server", "threads"), [(Server(object()), 2), (Server(), 1)], ids=["ours", "elsewhere"])
 def test_only_a_server_of_our_own_is_stopped(server: Server, threads: int) -> None:
-    mischief = Mischief(cast(Stage, SimpleNamespace(server=server)), cast(Any, None), seed=1)
+    mischief = Faults(cast(Stage, SimpleNamespace(server=server)), cast(Any, None), seed=1)
     assert len(mischief._threads) == threads

@@ -12,11 +12,11 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from django_workflows.engine.handlers import atomic_steps
 from django_workflows.engine.commit import transaction as committing
-from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.commit.store import store_all
 from django_workflows.engine.commit.values import Verdict
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.handlers import atomic_steps
 from django_workflows.exceptions import Abandoned
 from django_workflows.models import Execution, Signal, StepResult
 from testproject.provider.ledger import Ledger as ProviderLedger
@@ -24,10 +24,10 @@ from tests.chaos.load import Acknowledged
 from tests.chaos.verdict import judge
 from tests.factories import make_execution
 from tests.proof.conftest import NewTrial
+from tests.proof.late_writes import THEFTS, WRITES, set_scene
 from tests.proof.programs import outside
 from tests.proof.test_model import World
 from tests.proof.trials import Trial
-from tests.proof.late_writes import THEFTS, WRITES, set_scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,7 +126,9 @@ def test_a_transactional_step_without_a_fence_would_be_found_out(monkeypatch: py
     THEFTS["another worker took it over"](scene)
     with pytest.raises(Abandoned):
         _check_fence(scene.write())
-    unfenced = atomic_steps.FENCE.replace("SELECT claim, status, requested", f"SELECT {scene.write().claim}, 'running', ''")
+    unfenced = atomic_steps.FENCE.replace(
+        "SELECT claim, status, requested", f"SELECT {scene.write().claim}, 'running', ''"
+    )
     assert unfenced != atomic_steps.FENCE
     monkeypatch.setattr(atomic_steps, "FENCE", unfenced)
     _check_fence(scene.write())

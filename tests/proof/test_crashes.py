@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from tests.proof.database_faults import MOMENTS
 from tests.proof.conftest import NewTrial
+from tests.proof.database_faults import MOMENTS
 from tests.proof.sampling import RUNS_ALL, seeded
 
 STRIDE = 50

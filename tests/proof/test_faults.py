@@ -13,8 +13,8 @@ from django_workflows import client
 from django_workflows.engine.database import transactions
 from django_workflows.engine.inline.driver import InlineDriver
 from django_workflows.models import Execution, Status
-from tests.proof.database_faults import ACCIDENTS
 from tests.proof.conftest import NewTrial
+from tests.proof.database_faults import ACCIDENTS
 from tests.proof.sampling import RUNS_ALL, seeded
 from tests.proof.tapping import tapped
 from tests.proof.workflows import proof_subscriber

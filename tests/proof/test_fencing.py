@@ -12,16 +12,16 @@ from uuid import UUID
 import pytest
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.worker.keeper import Keeper
-from django_workflows.engine.worker.shared_memory import SharedMemory
 from django_workflows.engine.commit.store import store_all
 from django_workflows.engine.commit.values import Verdict
+from django_workflows.engine.worker.keeper import Keeper
+from django_workflows.engine.worker.shared_memory import SharedMemory
 from django_workflows.models import Event, Execution, Signal
-from tests.proof.two_sessions import settle
 from tests.proof.interleaving import Session, interleave, two_sessions
-from tests.proof.late_turns import LATES, Late, picture, successor, zombie
-from tests.proof.sampling import RUNS_ALL, seeded
+from tests.proof.late_turns import LATE_TURNS, LateTurn, picture, successor, zombie
 from tests.proof.late_writes import THEFTS, WRITES, everything, release, set_scene
+from tests.proof.sampling import RUNS_ALL, seeded
+from tests.proof.two_sessions import settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,7 +96,7 @@ def sessions() -> Iterator[Mapping[str, Session]]:
 
 
 @seeded(STRIDE, sample=1)
-@pytest.mark.parametrize("name", LATES)
+@pytest.mark.parametrize("name", LATE_TURNS)
 def test_a_turn_that_lost_its_claim_at_any_statement_leaves_no_trace(
     sessions: Mapping[str, Session], name: str, seed: int
 ) -> None:
@@ -111,7 +111,7 @@ def fight(sessions: Mapping[str, Session], name: str, schedule: str) -> dict[str
     """What has come of a turn and of another one that takes place as the schedule says."""
     for model in (Signal, Event, Execution):
         model.objects.all().delete()
-    late: Late = LATES[name]()
+    late: LateTurn = LATE_TURNS[name]()
     works = {"A": zombie(late), "B": successor(late)} if schedule else {"A": zombie(late), "B": lambda: None}
     interleave(sessions, schedule, works)
     assert [session.error for session in sessions.values()] == [None, None]

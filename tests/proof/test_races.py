@@ -7,9 +7,9 @@ from itertools import islice
 
 import pytest
 
-from tests.proof.two_sessions import DUELS, settle
 from tests.proof.interleaving import Session, interleave, schedules, two_sessions
 from tests.proof.sampling import RUNS_ALL, seeded
+from tests.proof.two_sessions import ENCOUNTERS, settle
 
 STRIDE = 40
 SAMPLE = 2
@@ -22,7 +22,7 @@ def sessions(transactional_db: None) -> Iterator[Mapping[str, Session]]:
 
 
 @seeded(STRIDE, sample=1)
-@pytest.mark.parametrize("name", DUELS)
+@pytest.mark.parametrize("name", ENCOUNTERS)
 def test_of_two_sessions(sessions: Mapping[str, Session], name: str, seed: int) -> None:
     """EVT-06, EVT-12, CAN-06, CHD-04, CHD-06, CHD-13: one share of the schedules."""
     of_a, of_b = lengths(sessions, name)
@@ -37,10 +37,10 @@ def lengths(sessions: Mapping[str, Session], name: str) -> list[int]:
 
 
 def fight(sessions: Mapping[str, Session], name: str, schedule: str) -> None:
-    duel = DUELS[name]()
-    interleave(sessions, schedule, {"A": duel.a, "B": duel.b})
+    encounter = ENCOUNTERS[name]()
+    interleave(sessions, schedule, {"A": encounter.a, "B": encounter.b})
     settle()
     try:
-        duel.check(sessions)
+        encounter.check(sessions)
     except AssertionError as error:
         raise AssertionError(f"Schedule {schedule!r}: {error}") from error

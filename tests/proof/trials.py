@@ -13,8 +13,8 @@ from django.db import connection
 
 from django_workflows import operations
 from django_workflows.engine.claims.claims import ALONE_AFTER, release_all
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import transact
 from django_workflows.inspection.doctor import examine
 from django_workflows.models import Execution, Status, StepResult
 from tests.proof.database_faults import KILLED

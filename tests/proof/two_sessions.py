@@ -16,10 +16,10 @@ from django.db.models import F
 
 from django_workflows import TransitionError, client, clock, operations
 from django_workflows.authoring.definitions import WorkflowDefinition
-from django_workflows.engine.events import dispatch as dispatching
 from django_workflows.engine.claims.claims import release_all
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.events import dispatch as dispatching
 from django_workflows.engine.inline.driver import InlineDriver
 from django_workflows.models import FINISHED, Execution, Signal, Status
 from django_workflows.testing import Workflows
@@ -31,7 +31,7 @@ Sessions = Mapping[str, Session]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Duel:
+class Encounter:
     """What the sessions do, and what is looked at when both have ended and all that was due has been done."""
 
     a: Work
@@ -39,12 +39,12 @@ class Duel:
     check: Callable[[Sessions], None]
 
 
-DUELS: dict[str, Callable[[], Duel]] = {}
+ENCOUNTERS: dict[str, Callable[[], Encounter]] = {}
 
 
-def duel(prepare: Callable[[], Duel]) -> Callable[[], Duel]:
+def encounter(prepare: Callable[[], Encounter]) -> Callable[[], Encounter]:
     """Register a duel under its name in words."""
-    DUELS[prepare.__name__.replace("_", " ")] = prepare
+    ENCOUNTERS[prepare.__name__.replace("_", " ")] = prepare
     return prepare
 
 
@@ -100,26 +100,26 @@ def ends_with(id: UUID, output: Any) -> Callable[[Sessions], None]:
 # somebody sends while the receiver parks
 
 
-@duel
-def a_receiver_parks_while_a_signal_is_sent() -> Duel:
+@encounter
+def a_receiver_parks_while_a_signal_is_sent() -> Encounter:
     id = started(workflows.proof_receiver)
-    return Duel(a=turn(id), b=lambda: client.signal(id, "go", "hello"), check=ends_with(id, "hello"))
+    return Encounter(a=turn(id), b=lambda: client.signal(id, "go", "hello"), check=ends_with(id, "hello"))
 
 
-@duel
-def a_receiver_looks_again_while_a_signal_is_sent() -> Duel:
+@encounter
+def a_receiver_looks_again_while_a_signal_is_sent() -> Encounter:
     id = parked(workflows.proof_receiver)
-    return Duel(a=turn(id), b=lambda: client.signal(id, "go", "hello"), check=ends_with(id, "hello"))
+    return Encounter(a=turn(id), b=lambda: client.signal(id, "go", "hello"), check=ends_with(id, "hello"))
 
 
-@duel
-def a_receiver_parks_while_it_starts_over_and_a_signal_is_sent() -> Duel:
+@encounter
+def a_receiver_parks_while_it_starts_over_and_a_signal_is_sent() -> Encounter:
     id = started(workflows.proof_renewing)
-    return Duel(a=turn(id), b=lambda: client.signal(id, "go", "hello"), check=ends_with(id, "hello"))
+    return Encounter(a=turn(id), b=lambda: client.signal(id, "go", "hello"), check=ends_with(id, "hello"))
 
 
-@duel
-def two_signals_are_sent_to_a_waiting_receiver() -> Duel:
+@encounter
+def two_signals_are_sent_to_a_waiting_receiver() -> Encounter:
     """EVT-09: each gets a number, the first of them is received."""
     id = parked(workflows.proof_receiver)
 
@@ -128,7 +128,7 @@ def two_signals_are_sent_to_a_waiting_receiver() -> Duel:
         assert [signal.number for signal in first] == [1, 2]
         ends_with(id, first[0].data)(sessions)
 
-    return Duel(a=lambda: client.signal(id, "go", "a"), b=lambda: client.signal(id, "go", "b"), check=check)
+    return Encounter(a=lambda: client.signal(id, "go", "a"), b=lambda: client.signal(id, "go", "b"), check=check)
 
 
 _numbers = count()  # an event is for one duel
@@ -142,8 +142,8 @@ def dispatch() -> Any:
     return dispatching.dispatch("default")
 
 
-@duel
-def a_subscriber_parks_while_an_event_is_published() -> Duel:
+@encounter
+def a_subscriber_parks_while_an_event_is_published() -> Encounter:
     """EVT-02: it looks back, so it must not be missed."""
     number = next(_numbers)
     id = started(workflows.proof_subscriber, number)
@@ -152,11 +152,11 @@ def a_subscriber_parks_while_an_event_is_published() -> Duel:
         publish(number)
         dispatch()
 
-    return Duel(a=turn(id), b=publish_and_dispatch, check=ends_with(id, "hello"))
+    return Encounter(a=turn(id), b=publish_and_dispatch, check=ends_with(id, "hello"))
 
 
-@duel
-def two_workers_dispatch_one_event() -> Duel:
+@encounter
+def two_workers_dispatch_one_event() -> Encounter:
     """EVT-13."""
     number = next(_numbers)
     id = parked(workflows.proof_subscriber, number)
@@ -166,14 +166,14 @@ def two_workers_dispatch_one_event() -> Duel:
         assert Signal.objects.filter(execution_id=id).count() == 1
         ends_with(id, "hello")(sessions)
 
-    return Duel(a=dispatch, b=dispatch, check=check)
+    return Encounter(a=dispatch, b=dispatch, check=check)
 
 
 # the deadline of a wait
 
 
-@duel
-def a_wait_times_out_while_a_signal_is_sent_in_time() -> Duel:
+@encounter
+def a_wait_times_out_while_a_signal_is_sent_in_time() -> Encounter:
     """EVT-06: there is one winner; the message is either received or left unread."""
     id = parked(workflows.proof_receiver, 3600.0)
     in_time = now()
@@ -195,7 +195,7 @@ def a_wait_times_out_while_a_signal_is_sent_in_time() -> Duel:
         assert execution.status == Status.COMPLETED
         assert execution.output == ("timeout" if signal.consumed_at is None else "hello")
 
-    return Duel(a=time_out, b=send, check=check)
+    return Encounter(a=time_out, b=send, check=check)
 
 
 # children
@@ -207,23 +207,23 @@ def woken_parent(count: int) -> tuple[UUID, list[UUID]]:
     return id, list(Execution.objects.filter(parent=id).values_list("pk", flat=True))
 
 
-@duel
-def a_parent_parks_while_its_child_finishes() -> Duel:
+@encounter
+def a_parent_parks_while_its_child_finishes() -> Encounter:
     """CHD-13."""
     id, (child,) = woken_parent(1)
-    return Duel(a=turn(id), b=turn(child), check=ends_with(id, [0]))
+    return Encounter(a=turn(id), b=turn(child), check=ends_with(id, [0]))
 
 
-@duel
-def two_children_finish() -> Duel:
+@encounter
+def two_children_finish() -> Encounter:
     """CHD-04: the last one wakes the parent."""
     id, (first, second) = woken_parent(2)
     InlineDriver().turn(id)
-    return Duel(a=turn(first), b=turn(second), check=ends_with(id, [0, 1]))
+    return Encounter(a=turn(first), b=turn(second), check=ends_with(id, [0, 1]))
 
 
-@duel
-def a_child_finishes_while_its_parent_is_cancelled() -> Duel:
+@encounter
+def a_child_finishes_while_its_parent_is_cancelled() -> Encounter:
     """CHD-06."""
     id, (child,) = woken_parent(1)
 
@@ -232,11 +232,11 @@ def a_child_finishes_while_its_parent_is_cancelled() -> Duel:
         assert status(id) == Status.CANCELLED
         assert status(child) in FINISHED
 
-    return Duel(a=turn(child), b=lambda: operations.cancel(id), check=check)
+    return Encounter(a=turn(child), b=lambda: operations.cancel(id), check=check)
 
 
-@duel
-def a_child_finishes_while_its_parent_is_paused() -> Duel:
+@encounter
+def a_child_finishes_while_its_parent_is_paused() -> Encounter:
     id, (child,) = woken_parent(1)
 
     def check(sessions: Sessions) -> None:
@@ -245,11 +245,11 @@ def a_child_finishes_while_its_parent_is_paused() -> Duel:
         go_on(id)
         ends_with(id, [0])(sessions)
 
-    return Duel(a=turn(child), b=lambda: operations.pause(id), check=check)
+    return Encounter(a=turn(child), b=lambda: operations.pause(id), check=check)
 
 
-@duel
-def a_parent_starts_children_while_it_is_cancelled() -> Duel:
+@encounter
+def a_parent_starts_children_while_it_is_cancelled() -> Encounter:
     """CHD-06: none goes on, not even one that was just being started."""
     id = started(workflows.proof_founder)
 
@@ -258,7 +258,7 @@ def a_parent_starts_children_while_it_is_cancelled() -> Duel:
         assert status(id) == Status.CANCELLED
         assert not Execution.objects.filter(parent=id).unfinished().exists()
 
-    return Duel(a=turn(id), b=lambda: operations.cancel(id), check=check)
+    return Encounter(a=turn(id), b=lambda: operations.cancel(id), check=check)
 
 
 # operators
@@ -269,8 +269,8 @@ def go_on(id: UUID) -> None:
     settle()
 
 
-@duel
-def a_receiver_parks_while_it_is_paused() -> Duel:
+@encounter
+def a_receiver_parks_while_it_is_paused() -> Encounter:
     """PAU-05: a signal that comes while it is paused is received after that."""
     id = started(workflows.proof_receiver)
 
@@ -283,11 +283,11 @@ def a_receiver_parks_while_it_is_paused() -> Duel:
         go_on(id)
         ends_with(id, "hello")(sessions)
 
-    return Duel(a=turn(id), b=lambda: operations.pause(id), check=check)
+    return Encounter(a=turn(id), b=lambda: operations.pause(id), check=check)
 
 
-@duel
-def a_waiting_receiver_is_paused_while_a_signal_is_sent() -> Duel:
+@encounter
+def a_waiting_receiver_is_paused_while_a_signal_is_sent() -> Encounter:
     """PAU-05."""
     id = parked(workflows.proof_receiver)
 
@@ -296,20 +296,20 @@ def a_waiting_receiver_is_paused_while_a_signal_is_sent() -> Duel:
         go_on(id)
         ends_with(id, "hello")(sessions)
 
-    return Duel(a=lambda: operations.pause(id), b=lambda: client.signal(id, "go", "hello"), check=check)
+    return Encounter(a=lambda: operations.pause(id), b=lambda: client.signal(id, "go", "hello"), check=check)
 
 
-@duel
-def a_paused_receiver_is_resumed_while_a_signal_is_sent() -> Duel:
+@encounter
+def a_paused_receiver_is_resumed_while_a_signal_is_sent() -> Encounter:
     id = parked(workflows.proof_receiver)
     operations.pause(id)
-    return Duel(
+    return Encounter(
         a=lambda: operations.resume(id), b=lambda: client.signal(id, "go", "hello"), check=ends_with(id, "hello")
     )
 
 
-@duel
-def a_receiver_parks_while_it_is_cancelled() -> Duel:
+@encounter
+def a_receiver_parks_while_it_is_cancelled() -> Encounter:
     """CAN-02."""
     id = started(workflows.proof_receiver)
 
@@ -317,7 +317,7 @@ def a_receiver_parks_while_it_is_cancelled() -> Duel:
         assert not refused(sessions["B"])
         assert status(id) == Status.CANCELLED
 
-    return Duel(a=turn(id), b=lambda: operations.cancel(id), check=check)
+    return Encounter(a=turn(id), b=lambda: operations.cancel(id), check=check)
 
 
 def ends_by(id: UUID, end: str) -> Callable[[Sessions], None]:
@@ -329,20 +329,20 @@ def ends_by(id: UUID, end: str) -> Callable[[Sessions], None]:
     return check
 
 
-@duel
-def an_execution_completes_while_it_is_cancelled() -> Duel:
+@encounter
+def an_execution_completes_while_it_is_cancelled() -> Encounter:
     id = started(workflows.proof_leaf, 1)
-    return Duel(a=turn(id), b=lambda: operations.cancel(id), check=ends_by(id, Status.COMPLETED))
+    return Encounter(a=turn(id), b=lambda: operations.cancel(id), check=ends_by(id, Status.COMPLETED))
 
 
-@duel
-def an_execution_fails_while_it_is_cancelled() -> Duel:
+@encounter
+def an_execution_fails_while_it_is_cancelled() -> Encounter:
     id = started(workflows.proof_failing)
-    return Duel(a=turn(id), b=lambda: operations.cancel(id), check=ends_by(id, Status.FAILED))
+    return Encounter(a=turn(id), b=lambda: operations.cancel(id), check=ends_by(id, Status.FAILED))
 
 
-@duel
-def an_execution_is_cancelled_twice() -> Duel:
+@encounter
+def an_execution_is_cancelled_twice() -> Encounter:
     id = parked(workflows.proof_receiver)
 
     def check(sessions: Sessions) -> None:
@@ -350,11 +350,11 @@ def an_execution_is_cancelled_twice() -> Duel:
         assert status(id) == Status.CANCELLED
 
     cancel = partial(operations.cancel, id)
-    return Duel(a=cancel, b=cancel, check=check)
+    return Encounter(a=cancel, b=cancel, check=check)
 
 
-@duel
-def a_failed_execution_is_retried_twice() -> Duel:
+@encounter
+def a_failed_execution_is_retried_twice() -> Encounter:
     id = started(workflows.proof_failing)
     InlineDriver().turn(id)
 
@@ -363,11 +363,11 @@ def a_failed_execution_is_retried_twice() -> Duel:
         assert Execution.objects.get(pk=id).claim == 3  # the first turn, the retry, the second turn
 
     retry = partial(operations.retry, id)
-    return Duel(a=retry, b=retry, check=check)
+    return Encounter(a=retry, b=retry, check=check)
 
 
-@duel
-def an_execution_completes_while_it_is_paused() -> Duel:
+@encounter
+def an_execution_completes_while_it_is_paused() -> Encounter:
     """A pause that comes while it runs is for a stop that it never makes."""
     id = started(workflows.proof_leaf, 1)
 
@@ -376,11 +376,11 @@ def an_execution_completes_while_it_is_paused() -> Duel:
             go_on(id)
         ends_with(id, 1)({"A": sessions["A"]})
 
-    return Duel(a=turn(id), b=lambda: operations.pause(id), check=check)
+    return Encounter(a=turn(id), b=lambda: operations.pause(id), check=check)
 
 
-@duel
-def an_execution_completes_while_a_signal_is_sent() -> Duel:
+@encounter
+def an_execution_completes_while_a_signal_is_sent() -> Encounter:
     """EVT-12: the sender knows whether it came too late; what was accepted is kept."""
     id = started(workflows.proof_leaf, 1)
 
@@ -388,14 +388,14 @@ def an_execution_completes_while_a_signal_is_sent() -> Duel:
         ends_with(id, 1)({"A": sessions["A"]})
         assert Signal.objects.filter(execution_id=id).count() == (not refused(sessions["B"]))
 
-    return Duel(a=turn(id), b=lambda: client.signal(id, "go", "hello"), check=check)
+    return Encounter(a=turn(id), b=lambda: client.signal(id, "go", "hello"), check=check)
 
 
 # workers
 
 
-@duel
-def two_workers_claim_one_execution() -> Duel:
+@encounter
+def two_workers_claim_one_execution() -> Encounter:
     """STP-06: one gets it, so each body is called once."""
     label = f"adding {Group.objects.count()}"
     id = started(workflows.proof_adding, label)
@@ -405,11 +405,11 @@ def two_workers_claim_one_execution() -> Duel:
         assert sorted(bool(session.answer) for session in sessions.values()) == [False, True]
         assert Group.objects.filter(name__contains=label).count() == 2
 
-    return Duel(a=turn(id), b=turn(id), check=check)
+    return Encounter(a=turn(id), b=turn(id), check=check)
 
 
-@duel
-def a_dead_worker_s_execution_is_released_while_a_signal_is_sent() -> Duel:
+@encounter
+def a_dead_worker_s_execution_is_released_while_a_signal_is_sent() -> Encounter:
     id = parked(workflows.proof_receiver)
     dead = uuid4()
     Execution.objects.filter(pk=id).update(status=Status.RUNNING, claimed_by=dead, wake_at=now() + timedelta(hours=1))
@@ -423,11 +423,11 @@ def a_dead_worker_s_execution_is_released_while_a_signal_is_sent() -> Duel:
             settle()
         ends_with(id, "hello")(sessions)
 
-    return Duel(a=release, b=lambda: client.signal(id, "go", "hello"), check=check)
+    return Encounter(a=release, b=lambda: client.signal(id, "go", "hello"), check=check)
 
 
-@duel
-def two_start_one_key() -> Duel:
+@encounter
+def two_start_one_key() -> Encounter:
     """EXE-02: one execution, which both are given."""
     keyed = workflows.proof_leaf.using(key=f"key {Execution.objects.count()}")
 
@@ -436,4 +436,4 @@ def two_start_one_key() -> Duel:
         assert first == second
         ends_with(first, 1)(sessions)
 
-    return Duel(a=lambda: keyed.start(1), b=lambda: keyed.start(1), check=check)
+    return Encounter(a=lambda: keyed.start(1), b=lambda: keyed.start(1), check=check)

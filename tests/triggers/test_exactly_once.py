@@ -14,9 +14,9 @@ from django.db import connection, connections
 
 from django_workflows import Context, services, workflow
 from django_workflows.client import send_event
+from django_workflows.engine.claims.claims import Peek
 from django_workflows.engine.commit import transaction
 from django_workflows.engine.events import deliver, dispatch
-from django_workflows.engine.claims.claims import Peek
 from django_workflows.models import Event, Execution, Signal, Trigger
 from django_workflows.testing import Workflows
 from django_workflows.triggers import counting

@@ -12,8 +12,7 @@ from django_workflows import Context, InvalidInput, Received, clock, workflow
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, Workflow
 from django_workflows.testing import Workflows
-from django_workflows.triggers import registering
-from django_workflows.triggers import manual
+from django_workflows.triggers import manual, registering
 from django_workflows.triggers.manual import Backfilled
 from django_workflows.triggers.scheduling import fire_due
 from tests.triggers.common import inputs

@@ -10,8 +10,8 @@ from django.db import connection
 from django_workflows import Context, clock, workflow
 from django_workflows.engine.claims import claims
 from django_workflows.engine.claims.claims import Peek
-from django_workflows.engine.database.transactions import single
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import single
 from django_workflows.models import Execution, Trigger
 from django_workflows.services import ScheduleFiring
 from django_workflows.testing import Workflows

@@ -16,8 +16,7 @@ from django_workflows import Context, clock, workflow
 from django_workflows.authoring.registry import registry
 from django_workflows.engine.worker.workflow_rows import publish
 from django_workflows.models import Execution, Trigger, Workflow
-from django_workflows.triggers import registering, syncing
-from django_workflows.triggers import manual
+from django_workflows.triggers import manual, registering, syncing
 from django_workflows.triggers.scheduling import fire_due
 
 THREADS = 6

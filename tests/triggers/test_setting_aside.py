@@ -11,8 +11,9 @@ from django.core.management import CommandError, call_command
 
 from django_workflows import Context, operations, services, workflow
 from django_workflows.client import send_event
-from django_workflows.engine.events import dispatch as dispatching, take
 from django_workflows.engine.database.errors import ConnectionLost
+from django_workflows.engine.events import dispatch as dispatching
+from django_workflows.engine.events import take
 from django_workflows.engine.events.take import MOST_ATTEMPTS
 from django_workflows.exceptions import EventNotFound
 from django_workflows.models import Event, Execution, Trigger

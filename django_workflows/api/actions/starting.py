@@ -16,8 +16,8 @@ from django_workflows.api.problems import conflict
 from django_workflows.api.requests import Strict, checked
 from django_workflows.api.serializers.executions import document
 from django_workflows.authoring.definitions import WorkflowDefinition
-from django_workflows.authoring.ports import StartOptions
 from django_workflows.authoring.plans import make_plan
+from django_workflows.authoring.ports import StartOptions
 from django_workflows.client import starting
 from django_workflows.exceptions import InvalidInput, UnknownWorkflow
 from django_workflows.models import Workflow

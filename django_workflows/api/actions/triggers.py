@@ -19,8 +19,7 @@ from django_workflows.api.serializers.triggers import TriggerDocument, document
 from django_workflows.authoring.names import KEY_LENGTH
 from django_workflows.models import Trigger, TriggerType, Workflow
 from django_workflows.rights import Maker
-from django_workflows.triggers import permitting, registering, starting
-from django_workflows.triggers import manual
+from django_workflows.triggers import manual, permitting, registering, starting
 
 
 class TriggerQuery(paging.Paging):

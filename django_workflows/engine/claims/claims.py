@@ -18,10 +18,17 @@ import msgspec
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
-from django_workflows.engine.claims import sql as statements
 from django_workflows.engine.claims import probes
-from django_workflows.engine.database.dialects import Dialect, dialect_of, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine.claims import sql as statements
 from django_workflows.engine.commit.sql import choose
+from django_workflows.engine.database.dialects import (
+    Dialect,
+    dialect_of,
+    read_time,
+    read_uuid,
+    read_uuid_or_none,
+    store,
+)
 from django_workflows.engine.history.log import tell_of_lost
 
 PRIORITIES = range(9, -1, -1)
@@ -81,7 +88,7 @@ class Peek:
 
 
 @dataclass(frozen=True, slots=True)
-class Appetite:
+class ClaimLimit:
     """What a worker can execute now: so many executions of these (workflow, version) pairs, but none of the shunned."""
 
     served: tuple[tuple[str, int], ...]
@@ -133,15 +140,15 @@ def claim(
     cursor: CursorWrapper,
     dialect: Dialect,
     place: tuple[str, int],
-    appetite: Appetite,
+    limits: ClaimLimit,
     *,
     worker: UUID,
     lease: float,
     alone: bool = False,
 ) -> list[Claimed]:
-    """Take at most `appetite.limit` due executions of one queue and priority, the longest due first."""
+    """Take at most `limits.limit` due executions of one queue and priority, the longest due first."""
     as_json = dialect.vendor == "postgresql"
-    due, parameters = _due(dialect, place, appetite, worker, alone=alone)
+    due, parameters = _due(dialect, place, limits, worker, alone=alone)
     begin, chosen, ids = statements.WITH_DUE.format(due=due), "IN (SELECT id FROM due)", list[Any]()
     if dialect.finds_first:
         begin, (chosen, ids), parameters = "", choose(cursor, dialect, due, parameters), []
@@ -158,20 +165,20 @@ def claim(
 
 
 def first_due(
-    cursor: CursorWrapper, dialect: Dialect, place: tuple[str, int], appetite: Appetite, *, worker: UUID, alone: bool
+    cursor: CursorWrapper, dialect: Dialect, place: tuple[str, int], limits: ClaimLimit, *, worker: UUID, alone: bool
 ) -> UUID | None:
     """What `claim` would take first: when nothing at all can be claimed, that is what is refused."""
-    due, parameters = _due(dialect, place, replace(appetite, limit=1), worker, alone=alone)
+    due, parameters = _due(dialect, place, replace(limits, limit=1), worker, alone=alone)
     cursor.execute(due, parameters)
     row = cursor.fetchone()
     return None if row is None else read_uuid(row[0])
 
 
 def _due(
-    dialect: Dialect, place: tuple[str, int], appetite: Appetite, worker: UUID, *, alone: bool
+    dialect: Dialect, place: tuple[str, int], limits: ClaimLimit, worker: UUID, *, alone: bool
 ) -> tuple[str, list[Any]]:
-    served, names = _among_served(dialect, appetite.served)
-    shunned, ids = dialect.among(appetite.shunned) if appetite.shunned else ("", [])
+    served, names = _among_served(dialect, limits.served)
+    shunned, ids = dialect.among(limits.shunned) if limits.shunned else ("", [])
     text = statements.DUE.format(
         now=dialect.now(),
         lock=dialect.lock,
@@ -179,7 +186,7 @@ def _due(
         shunned=f"AND NOT id {shunned}" if shunned else "",
         suspects=f">= {ALONE_AFTER}" if alone else f"< {ALONE_AFTER}",
     )
-    return text, [*place, store(dialect, worker), *names, *ids, appetite.limit]
+    return text, [*place, store(dialect, worker), *names, *ids, limits.limit]
 
 
 def claim_one(

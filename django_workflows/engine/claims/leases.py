@@ -10,10 +10,10 @@ from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine.claims import claims
-from django_workflows.engine.database.transactions import FEW_TRIES, atomically, reading, single, transact
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import may_be_one_row
 from django_workflows.engine.database.isolation import by_halves
+from django_workflows.engine.database.transactions import FEW_TRIES, atomically, reading, single, transact
 
 Work = Callable[[CursorWrapper, Sequence[UUID] | None], int]  # on these executions, or on all that the workers hold
 

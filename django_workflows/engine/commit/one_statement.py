@@ -17,8 +17,8 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import clock
 from django_workflows.engine.commit import sql
 from django_workflows.engine.commit.transaction import Locked, earliest
-from django_workflows.engine.database.dialects import Dialect
 from django_workflows.engine.commit.values import End, Write
+from django_workflows.engine.database.dialects import Dialect
 from django_workflows.models import Status
 
 WRITE_COLUMNS = sql.columns(

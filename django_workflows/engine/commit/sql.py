@@ -14,9 +14,9 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
+from django_workflows.engine.commit.values import NewEvent, NewExecution, NewSignal, Write
 from django_workflows.engine.database.dialects import Column, Dialect, read_uuid
 from django_workflows.engine.history.journal import Entry
-from django_workflows.engine.commit.values import NewEvent, NewExecution, NewSignal, Write
 
 # SQLite has no arrays; its values are parameters, and a statement has at most 32,766 of them
 SQLITE_PARAMETERS = 30_000

@@ -12,14 +12,14 @@ from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.commit import transaction, one_statement
 from django_workflows.engine.claims.sql import CLAIM_STATE
+from django_workflows.engine.commit import one_statement, transaction
 from django_workflows.engine.commit.transaction import Locked
-from django_workflows.engine.database.transactions import FEW_TRIES, reading, single, transact
+from django_workflows.engine.commit.values import End, Receipt, Verdict, Write
 from django_workflows.engine.database.dialects import Dialect, dialect_of, read_uuid
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, is_about_values, may_be_one_row
+from django_workflows.engine.database.transactions import FEW_TRIES, reading, single, transact
 from django_workflows.engine.history.log import tell_of_pauses
-from django_workflows.engine.commit.values import End, Receipt, Verdict, Write
 from django_workflows.models import Status
 
 READ_BACK_PAUSES = (0.01, 0.1, 0.3)

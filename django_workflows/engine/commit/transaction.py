@@ -21,9 +21,9 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
 from django_workflows.engine.commit import sql
+from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict, Write
 from django_workflows.engine.database.dialects import Dialect, read_uuid
 from django_workflows.engine.history.log import add_pause, tell_of_discarded
-from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict, Write
 from django_workflows.models import FINISHED, Status
 
 FENCED = Receipt(verdict=Verdict.FENCED)

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.database.transactions import FEW_TRIES, transact
 from django_workflows.engine.database.errors import may_be_one_row
+from django_workflows.engine.database.transactions import FEW_TRIES, transact
 
 logger = logging.getLogger("django_workflows")
 

@@ -11,9 +11,9 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.user_transactions import doubt_all
 
 logger = logging.getLogger("django_workflows")

@@ -23,13 +23,13 @@ class Driver(Protocol):
         """Hand a published event to those who wait for it, and go on with them."""
 
 
-class Doors:
+class Ports:
     """The fulfilled protocol."""
 
     driver: Driver
 
 
-doors = Doors()
+ports = Ports()
 
 
 def announce(
@@ -50,9 +50,9 @@ def announce(
 
 def _drive(executions: Sequence[UUID], event: UUID | None) -> None:
     for execution_id in executions:
-        doors.driver.drive(execution_id)
+        ports.driver.drive(execution_id)
     if event is not None:
-        doors.driver.dispatch(event)
+        ports.driver.dispatch(event)
 
 
 def _wake(alias: str, queues: Sequence[str], priority: int | None) -> None:

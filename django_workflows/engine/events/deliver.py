@@ -11,8 +11,8 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine.commit import sql
 from django_workflows.engine.commit.transaction import Locked, lock
-from django_workflows.engine.database.transactions import planning_cursor
 from django_workflows.engine.database.dialects import Dialect, read_uuid, store
+from django_workflows.engine.database.transactions import planning_cursor
 from django_workflows.engine.events.published import MISSING, Published, hash_for
 from django_workflows.engine.events.reach import receivers
 from django_workflows.models import FINISHED

@@ -19,11 +19,11 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows.clock import monotonic
-from django_workflows.engine.events import take
-from django_workflows.engine.database.transactions import reading
-from django_workflows.engine.events.deliver import deliver_to_all
 from django_workflows.engine.database.dialects import dialect_of, read_uuid, store
 from django_workflows.engine.database.isolation import by_halves
+from django_workflows.engine.database.transactions import reading
+from django_workflows.engine.events import take
+from django_workflows.engine.events.deliver import deliver_to_all
 from django_workflows.engine.events.published import PUBLISHED, Published, read_published
 
 PREPARING_SECONDS = 0.5

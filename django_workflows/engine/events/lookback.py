@@ -12,10 +12,10 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec
+from django_workflows.engine.claims.loading import Unread, read_unread
+from django_workflows.engine.database.dialects import Dialect, dialect_of, read_uuid, store
 from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.events.deliver import OpenWait, deliver
-from django_workflows.engine.database.dialects import Dialect, dialect_of, read_uuid, store
-from django_workflows.engine.claims.loading import Unread, read_unread
 from django_workflows.engine.events.published import MISSING, PUBLISHED, Published, hash_for, keys_of, read_published
 from django_workflows.engine.events.reach import receivers
 

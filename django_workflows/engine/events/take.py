@@ -18,10 +18,10 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
 from django_workflows.clock import DatabaseNow
-from django_workflows.engine.database.transactions import single, transact
 from django_workflows.engine.database.dialects import dialect_of, read_uuid
 from django_workflows.engine.database.errors import AmbiguousCommit, is_retryable
 from django_workflows.engine.database.isolation import pause_after
+from django_workflows.engine.database.transactions import single, transact
 from django_workflows.engine.events.published import Published
 from django_workflows.models import Event, EventType
 

@@ -11,9 +11,9 @@ from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.authoring.values import Break, Continue, Winner
 from django_workflows.codec.hints import hints_of
-from django_workflows.engine.turn.effects import Branches, Deliver, Iterate
-from django_workflows.engine.history.journal import Entry, iteration_prefix
 from django_workflows.engine.handlers.steps import Procedure
+from django_workflows.engine.history.journal import Entry, iteration_prefix
+from django_workflows.engine.turn.effects import Branches, Deliver, Iterate
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import ContextMisuse
 

@@ -13,17 +13,17 @@ from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.plans import Plan, make_request
 from django_workflows.authoring.registry import registry
+from django_workflows.engine.claims.loading import ChildOutcome
+from django_workflows.engine.commit.values import NewExecution
 from django_workflows.engine.handlers.branches import close
 from django_workflows.engine.handlers.depth import check_depth
-from django_workflows.engine.turn.effects import Barrier, ChildWait, Deliver, Query
-from django_workflows.engine.history.ids import new_id
 from django_workflows.engine.handlers.inheritance import deadline_of, plan_of, start_of
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.handlers.keyed import KeyedStart, LookAfter
-from django_workflows.engine.claims.loading import ChildOutcome
 from django_workflows.engine.handlers.steps import Procedure
+from django_workflows.engine.history.ids import new_id
+from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.turn.effects import Barrier, ChildWait, Deliver, Query
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import NewExecution
 from django_workflows.exceptions import ExecutionCancelled, ExecutionFailed, ExecutionTimedOut, Parked
 from django_workflows.models import Status
 

@@ -8,10 +8,10 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of, store
-from django_workflows.engine.turn.effects import Query
+from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.handlers.steps import Procedure
+from django_workflows.engine.turn.effects import Query
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import LimitExceeded
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from django_workflows import codec
 from django_workflows.authoring.definitions import WorkflowDefinition
-from django_workflows.authoring.ports import StartOptions
 from django_workflows.authoring.plans import Plan, make_plan
+from django_workflows.authoring.ports import StartOptions
 from django_workflows.engine.turn.turn import Turn
 
 _SHORTEST = timedelta(microseconds=1)  # a timeout must be longer than nothing

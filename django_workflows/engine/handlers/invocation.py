@@ -17,16 +17,16 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import codec, conf
 from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
+from django_workflows.engine.claims.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.database import forks, sessions, user_transactions
+from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, is_retryable
+from django_workflows.engine.database.transactions import reading
 from django_workflows.engine.handlers import commit_hooks
 from django_workflows.engine.handlers.atomic_steps import in_one_transaction, store_with
 from django_workflows.engine.handlers.contexts import awaited_in, own_context
-from django_workflows.engine.database.transactions import reading
-from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.turn.effects import Invoke, Outcome
-from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, is_retryable
 from django_workflows.engine.history.journal import Entry
-from django_workflows.engine.claims.loading import ChildOutcome, Unread, read_outcomes, read_unread
+from django_workflows.engine.turn.effects import Invoke, Outcome
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import Abandoned, ControlFlow, StepTimeout
 

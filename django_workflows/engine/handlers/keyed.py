@@ -15,13 +15,13 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.definitions import WorkflowDefinition
-from django_workflows.authoring.ports import doors
-from django_workflows.engine.handlers.atomic_steps import store_with
-from django_workflows.engine.database.transactions import reading
+from django_workflows.authoring.ports import ports
+from django_workflows.engine.claims.loading import read_outcomes
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import reading
+from django_workflows.engine.handlers.atomic_steps import store_with
 from django_workflows.engine.handlers.inheritance import options_of
 from django_workflows.engine.history.journal import Entry
-from django_workflows.engine.claims.loading import read_outcomes
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.models import Execution
 
@@ -58,7 +58,7 @@ class KeyedStart:
 
     def _start(self, cursor: CursorWrapper) -> Entry:
         options = options_of(self.turn, self.definition)
-        child = doors.client.start(self.definition, self.args, self.kwargs, options)
+        child = ports.client.start(self.definition, self.args, self.kwargs, options)
         return msgspec.structs.replace(self.entry, child_id=child.id)
 
 
@@ -74,5 +74,5 @@ class KeyedSend:
         return store_with(self.turn, self._send)
 
     def _send(self, cursor: CursorWrapper) -> Entry:
-        doors.client.send_event(self.command.name, self.command.data, id=self.command.event_id)
+        ports.client.send_event(self.command.name, self.command.data, id=self.command.event_id)
         return self.turn.final_entry(self.entry, None)

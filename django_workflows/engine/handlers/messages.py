@@ -6,13 +6,13 @@ from uuid import UUID
 
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
-from django_workflows.engine.turn.effects import Barrier, Deliver, Query, Stop
-from django_workflows.engine.history.ids import new_id
-from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.commit.values import End, Ending, NewEvent, NewSignal
 from django_workflows.engine.handlers.keyed import KeyedSend
 from django_workflows.engine.handlers.steps import Procedure
+from django_workflows.engine.history.ids import new_id
+from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.turn.effects import Barrier, Deliver, Query, Stop
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import End, Ending, NewEvent, NewSignal
 
 
 def record(turn: Turn, scope: str, key: str, command: commands.Record, entry: Entry | None) -> Procedure:

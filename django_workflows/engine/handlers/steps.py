@@ -14,12 +14,12 @@ from django_workflows.authoring import commands
 from django_workflows.authoring.current import CurrentStep
 from django_workflows.authoring.retry import BrokenRetry, Retry, default_retry
 from django_workflows.codec.redaction import redact_positional
+from django_workflows.engine.claims.worker_name import worker_name
+from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.turn import reporting
 from django_workflows.engine.turn.effects import Barrier, Deliver, Invoke, Outcome, Stop, TimerWait
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.turn.flags import LATEST
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.claims.worker_name import worker_name
 from django_workflows.exceptions import StepFailed
 
 Procedure = Generator[Any, Any, Any]

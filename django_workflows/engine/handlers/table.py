@@ -8,8 +8,8 @@ from typing import Any
 from django_workflows.authoring import commands
 from django_workflows.authoring.building import workflow_of
 from django_workflows.engine.handlers import branches, children, messages, steps, tokens, waits
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.handlers.steps import Procedure
+from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import ContextMisuse, ExecutionFailed, StepFailed
 

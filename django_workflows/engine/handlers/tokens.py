@@ -22,13 +22,13 @@ from django.utils.crypto import salted_hmac
 
 from django_workflows import conf
 from django_workflows.authoring import commands
-from django_workflows.engine.database.transactions import reading
 from django_workflows.engine.database.dialects import dialect_of, read_uuid, store
-from django_workflows.engine.turn.effects import Deliver, MessageWait
-from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.database.transactions import reading
 from django_workflows.engine.handlers.steps import Procedure
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.handlers.waits import deadline_of, receive
+from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.turn.effects import Deliver, MessageWait
+from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import ContextMisuse, TokenSpent, UnknownToken
 
 _SALT = "django_workflows.engine.handlers.tokens"

@@ -10,13 +10,13 @@ from uuid import UUID
 from django_workflows import codec, conf
 from django_workflows.authoring import commands
 from django_workflows.authoring.values import Message
-from django_workflows.engine.turn.effects import Barrier, Confirm, Deliver, MessageWait, Query, TimerWait
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.claims.loading import Unread
 from django_workflows.engine.events.lookback import Lookback
 from django_workflows.engine.events.published import keys_of
-from django_workflows.engine.turn.flags import LATEST
 from django_workflows.engine.handlers.steps import Procedure
+from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.turn.effects import Barrier, Confirm, Deliver, MessageWait, Query, TimerWait
+from django_workflows.engine.turn.flags import LATEST
 from django_workflows.engine.turn.turn import Turn
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # nothing was published before

@@ -20,10 +20,10 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec, conf
 from django_workflows.engine.commit import sql
-from django_workflows.engine.verbs import sql as verbs_sql
+from django_workflows.engine.commit.values import NewEvent, Write
 from django_workflows.engine.database.dialects import Dialect, read_uuid
 from django_workflows.engine.history.ids import new_id
-from django_workflows.engine.commit.values import NewEvent, Write
+from django_workflows.engine.verbs import sql as verbs_sql
 
 _TICK = timedelta(microseconds=1)
 

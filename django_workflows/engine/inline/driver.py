@@ -22,21 +22,21 @@ from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import DatabaseClock, grain_of, monotonic
 from django_workflows.engine.claims import claims, loading
-from django_workflows.engine.runners import completion
-from django_workflows.engine.turn import lifecycle
-from django_workflows.engine.database import user_transactions
-from django_workflows.engine.database.transactions import reading, transact
-from django_workflows.engine.database.dialects import Dialect, dialect_of, read_time, read_uuid_or_none
-from django_workflows.engine.turn.effects import Outcome
-from django_workflows.engine.runners.task_scopes import task_factory
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.runners.event_loop import LoopTurn
-from django_workflows.engine.worker.capabilities import stored
 from django_workflows.engine.commit.store import store_all
-from django_workflows.engine.runners.threads import ThreadTurn
-from django_workflows.engine.database.user_transactions import OpenTransaction
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.commit.values import Ending, Verdict
+from django_workflows.engine.database import user_transactions
+from django_workflows.engine.database.dialects import Dialect, dialect_of, read_time, read_uuid_or_none
+from django_workflows.engine.database.transactions import reading, transact
+from django_workflows.engine.database.user_transactions import OpenTransaction
+from django_workflows.engine.runners import completion
+from django_workflows.engine.runners.event_loop import LoopTurn
+from django_workflows.engine.runners.task_scopes import task_factory
+from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.turn import lifecycle
+from django_workflows.engine.turn.effects import Outcome
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker.capabilities import stored
 from django_workflows.models import Execution
 
 T = TypeVar("T")
@@ -216,7 +216,7 @@ class InlineDriver:
     async def _execute_on_loop(self, loaded: Loaded, definition: Any, common: dict[str, Any]) -> None:
         loop = asyncio.get_running_loop()
         loop.set_task_factory(task_factory)
-        turn = LoopTurn(loaded, definition, surroundings=CallerLoop(self.committer), loop=loop, **common)
+        turn = LoopTurn(loaded, definition, host=CallerLoop(self.committer), loop=loop, **common)
         ending = await turn.run()
         await sync_to_async(self._conclude, thread_sensitive=True)(turn, ending)
 

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django_workflows import conf
 from django_workflows.clock import DatabaseNow
-from django_workflows.engine.events import dispatch as dispatching
-from django_workflows.engine.verbs import apply
 from django_workflows.engine.database.transactions import reading
+from django_workflows.engine.events import dispatch as dispatching
 from django_workflows.engine.events.dispatch import Dispatched
 from django_workflows.engine.inline.driver import InlineDriver
+from django_workflows.engine.verbs import apply
 from django_workflows.models import Execution, Status
 
 BATCH = 100

@@ -8,15 +8,15 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 from django_workflows.engine.handlers import invocation
-from django_workflows.engine.turn import effects
-from django_workflows.engine.runners import task_scopes
 from django_workflows.engine.handlers.contexts import in_context
-from django_workflows.engine.runners.quiescence import RestingTurn
+from django_workflows.engine.runners import task_scopes
+from django_workflows.engine.runners.quiescence import QuiescentTurn
+from django_workflows.engine.turn import effects
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import Abandoned, Parked
 
 
-class Surroundings(Protocol):
+class Host(Protocol):
     """What a turn on a loop needs of the process it runs in."""
 
     def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
@@ -32,12 +32,12 @@ class Surroundings(Protocol):
         """Have the turn's write stored soon; the answer comes by `receive()`."""
 
 
-class ActingTurn(RestingTurn):
+class ActingTurn(QuiescentTurn):
     """A turn whose effects are acted out by its surroundings while its other tasks go on."""
 
-    def __init__(self, *args: Any, surroundings: Surroundings, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, host: Host, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.surroundings = surroundings
+        self.host = host
 
     async def barrier(self, effect: effects.Barrier) -> None:
         await self.store(but_certain=effect.but_certain)  # its receipt may be what tells of a pause
@@ -60,7 +60,7 @@ class ActingTurn(RestingTurn):
             self.storing.append((mark, future))
             self.busy += 1
             try:
-                await self.surroundings.flush(self)
+                await self.host.flush(self)
                 await future
             finally:
                 self.busy -= 1
@@ -71,13 +71,13 @@ class ActingTurn(RestingTurn):
     async def invoke(self, effect: effects.Invoke) -> effects.Outcome:
         self.enter(effect.entry)
         self.busy += 1
-        token = task_scopes.line.set(None)
+        token = task_scopes.current.set(None)
         try:
             if effect.step.is_async:
-                return await self.surroundings.tend(partial(invocation.call_async, effect))
+                return await self.host.tend(partial(invocation.call_async, effect))
             return await self._invoke_in_thread(effect)
         finally:
-            task_scopes.line.reset(token)
+            task_scopes.current.reset(token)
             self.busy -= 1
             self.leave(effect.entry.key)
             self.rest_soon()
@@ -85,16 +85,16 @@ class ActingTurn(RestingTurn):
     async def _invoke_in_thread(self, effect: effects.Invoke) -> effects.Outcome:
         if effect.step.options.timeout is None:
             call = in_context(partial(invocation.call_sync, self, effect))
-            return cast(effects.Outcome, await self.surroundings.call_in_thread(call))
+            return cast(effects.Outcome, await self.host.call_in_thread(call))
         attempt = invocation.Attempt(self, effect)
-        await self.surroundings.run_apart(in_context(attempt.run))
+        await self.host.run_apart(in_context(attempt.run))
         await_result = partial(attempt.result, invocation.seconds_of(effect))
-        return cast(effects.Outcome, await self.surroundings.call_in_thread(await_result))
+        return cast(effects.Outcome, await self.host.call_in_thread(await_result))
 
     async def apart(self, fn: Callable[[], Any]) -> Any:
         self.busy += 1
         try:
-            return await self.surroundings.call_in_thread(fn)
+            return await self.host.call_in_thread(fn)
         finally:
             self.busy -= 1
             self.rest_soon()

@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from django_workflows.engine.turn import effects
+from django_workflows.engine.claims.loading import Unread
+from django_workflows.engine.commit.values import Write
 from django_workflows.engine.database import user_transactions
 from django_workflows.engine.history.journal import Entry, Scope
-from django_workflows.engine.claims.loading import Unread
+from django_workflows.engine.turn import effects
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import Write
 from django_workflows.exceptions import NonDeterminism
 
 
@@ -29,7 +29,7 @@ class Helpers(Protocol):
         """Run `fn` in a thread that may be left behind."""
 
 
-class Lane:
+class TurnThread:
     """One line of control: its scope, its thread, and whether it unwinds at waits because others need its thread."""
 
     __slots__ = ("in_body", "inline", "parked", "scope", "thread", "transactions")
@@ -59,16 +59,16 @@ class BlockingTurn(Turn):
         self.helpers = helpers
         self.active = 1
         self.blocked: dict[str, effects.Wait] = {}  # waits that a thread sits in
-        self.crews: list[Group] = []
+        self.groups: list[Group] = []
         self._ahead: int | None = None  # the thread that has got a message in a race: no other branch gets before it
         self._was_held_back = False  # a write, because of that
 
     @property
     def is_single_file(self) -> bool:
-        return not self.crews
+        return not self.groups
 
-    def is_lane_closed(self, lane: Lane) -> bool:
-        return bool(self._closed) and self.is_closed(lane.scope.prefix)
+    def is_thread_closed(self, thread: TurnThread) -> bool:
+        return bool(self._closed) and self.is_closed(thread.scope.prefix)
 
     def unwind(self, mismatch: NonDeterminism | None = None) -> None:
         with self.lock:
@@ -98,7 +98,7 @@ class BlockingTurn(Turn):
     def _something_is_ready(self) -> bool:
         """Whether another blocked thread is about to go on."""
         resolved = any(self.resolve(wait) is not None for wait in self.blocked.values())
-        return resolved or any(crew.is_ready for crew in self.crews)
+        return resolved or any(group.is_ready for group in self.groups)
 
     def close_branches(self, key: str, count: int, winner: int) -> None:
         with self.lock:
@@ -114,7 +114,7 @@ class BlockingTurn(Turn):
         with self.lock:
             self.let_pass()
             taken = super().take(entry, unread, text)
-            if taken is not None and any(crew.is_race_around(entry.key) for crew in self.crews):
+            if taken is not None and any(group.is_race_around(entry.key) for group in self.groups):
                 self._ahead = threading.get_ident()
             return taken
 

@@ -7,19 +7,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from django_workflows.engine.turn import effects
-from django_workflows.engine.runners.blocking import BlockingTurn, Lane
 from django_workflows.engine.handlers.contexts import in_context
+from django_workflows.engine.runners.blocking import BlockingTurn, TurnThread
+from django_workflows.engine.turn import effects
 from django_workflows.exceptions import Abandoned, ControlFlow, Parked
 
-RunBranch = Callable[[Lane, effects.Branches, int, bool], Any]  # index, inline
+RunBranch = Callable[[TurnThread, effects.Branches, int, bool], Any]  # index, inline
 
 
-class BranchCrew:
+class BranchThreads:
     """The threads that work on one gather or race, and what they brought."""
 
-    def __init__(self, turn: BlockingTurn, lane: Lane, effect: effects.Branches, run_branch: RunBranch) -> None:
-        self.turn, self.lane, self.effect, self._run_branch = turn, lane, effect, run_branch
+    def __init__(self, turn: BlockingTurn, thread: TurnThread, effect: effects.Branches, run_branch: RunBranch) -> None:
+        self.turn, self.thread, self.effect, self._run_branch = turn, thread, effect, run_branch
         self.todo = deque(range(len(effect.branches)))
         self.limit = effect.concurrency or len(effect.branches)
         self.hired = self.starting = 0  # threads: engaged, and of these not yet at work
@@ -43,11 +43,11 @@ class BranchCrew:
         """Hire threads, take a share of the branches, wait for the rest."""
         self._hire()
         self._take_share()
-        if self.lane.inline and not self.is_ready:
-            self.lane.parked = True
+        if self.thread.inline and not self.is_ready:
+            self.thread.parked = True
             raise Parked
         with self.turn.lock:
-            self.turn.block(lambda: self.is_ready or self.turn.is_lane_closed(self.lane) or None, lambda: None)
+            self.turn.block(lambda: self.is_ready or self.turn.is_thread_closed(self.thread) or None, lambda: None)
             if self.exit is not None:
                 raise self.exit
             if self.turn.unwinding or not self.is_ready:
@@ -55,7 +55,7 @@ class BranchCrew:
             return self._result()
 
     def _hire(self) -> None:
-        if self.lane.inline:
+        if self.thread.inline:
             return
         for _ in range(min(self.limit, len(self.todo))):
             self._count(1)
@@ -106,7 +106,7 @@ class BranchCrew:
             return None if is_over or len(self.todo) <= reserved else self.todo.popleft()
 
     def _do(self, index: int, *, inline: bool) -> None:
-        result = self._run_branch(self.lane, self.effect, index, inline)
+        result = self._run_branch(self.thread, self.effect, index, inline)
         with self.turn.lock:
             if self.effect.race:
                 self.turn.let_pass()
@@ -119,7 +119,7 @@ class BranchCrew:
 
     def _successor(self) -> int | None:
         """The thread that goes on with what has just been decided, unless it is in another branch."""
-        owner = self.lane.thread
+        owner = self.thread.thread
         return owner if self.is_ready and (not self.is_sharing or threading.get_ident() == owner) else None
 
     def _result(self) -> Any:

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from django_workflows import codec, conf
+from django_workflows.engine.commit.values import End, Ending
+from django_workflows.engine.database.transactions import reading
 from django_workflows.engine.handlers import invocation
 from django_workflows.engine.turn import lifecycle, reporting
-from django_workflows.engine.database.transactions import reading
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import End, Ending
 from django_workflows.exceptions import (
     DefinitionError,
     ExecutionFailed,

@@ -14,16 +14,16 @@ from typing import Any
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import AsyncChildHandle, AsyncContext, AsyncToken
-from django_workflows.engine.handlers import invocation
-from django_workflows.engine.turn import effects
-from django_workflows.engine.runners import completion, task_scopes, unwinding
+from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.database import forks
-from django_workflows.engine.runners.acting import ActingTurn
+from django_workflows.engine.handlers import invocation
 from django_workflows.engine.handlers.branches import Failure, close
 from django_workflows.engine.handlers.contexts import awaited_in, own_context
-from django_workflows.engine.history.journal import Scope, branch_prefix
 from django_workflows.engine.handlers.table import procedure_for
-from django_workflows.engine.commit.values import Ending
+from django_workflows.engine.history.journal import Scope, branch_prefix
+from django_workflows.engine.runners import completion, task_scopes, unwinding
+from django_workflows.engine.runners.acting import ActingTurn
+from django_workflows.engine.turn import effects
 from django_workflows.exceptions import Abandoned, ContextMisuse, ControlFlow, NonDeterminism, Parked
 
 logger = logging.getLogger("django_workflows")
@@ -82,7 +82,7 @@ class LoopTurn(ActingTurn):
     async def _run_main(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """The function in a task of its own, so that unwinding can cancel it and this one goes on."""
         context = own_context()
-        context.run(task_scopes.line.set, (self, Scope()))
+        context.run(task_scopes.current.set, (self, Scope()))
         self.main = asyncio.Task(coroutine, loop=self.loop, context=context)
         try:
             with forks.guard:
@@ -99,19 +99,19 @@ class LoopTurn(ActingTurn):
         except NonDeterminism as mismatch:
             self.mismatch = mismatch
         self.unwinding = True
-        ending: Ending | None = await self.surroundings.call_in_thread(partial(completion.after_unwinding, self))
+        ending: Ending | None = await self.host.call_in_thread(partial(completion.after_unwinding, self))
         return ending
 
     # acting out commands
 
     def perform(self, command: commands.Command) -> Awaitable[Any]:
         """Carry out one call of `ctx`; its place in the journal is fixed now, the rest happens when it is awaited."""
-        line = task_scopes.line.get()
+        current = task_scopes.current.get()
         if self.unwinding and unwinding.is_hopeless(self):
             return self._stall()
-        self._check_usable(line)
-        assert line is not None
-        scope = line[1]
+        self._check_usable(current)
+        assert current is not None
+        scope = current[1]
         key = scope.next_key()
         self.calls += 1
         try:
@@ -169,15 +169,15 @@ class LoopTurn(ActingTurn):
                 f"{command.kind or type(command).__name__.lower()} {command.name}".strip(),
             )
 
-    def _check_usable(self, line: task_scopes.Line | None) -> None:
+    def _check_usable(self, current: task_scopes.TaskScope | None) -> None:
         if forks.is_copy():
             raise ContextMisuse(invocation.IN_A_COPY)
         if self.has_ended:
             unwinding.count(self)
             raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")
-        if line is None or line[0] is not self:
+        if current is None or current[0] is not self:
             raise ContextMisuse("ctx cannot be used inside a step, nor from another thread or workflow.")
-        if self.unwinding or (self._closed and self.is_closed(line[1].prefix)):
+        if self.unwinding or (self._closed and self.is_closed(current[1].prefix)):
             unwinding.count(self)
             raise Abandoned if self.abandoned else Parked
 
@@ -192,7 +192,7 @@ class LoopTurn(ActingTurn):
         return await awaited_in(own_context(), self._run_iteration(effect))
 
     async def _run_iteration(self, effect: effects.Iterate) -> Any:
-        task_scopes.line.set((self, Scope(effect.prefix)))
+        task_scopes.current.set((self, Scope(effect.prefix)))
         return await effect.body(AsyncContext(self.perform, self.info, self.state), *effect.args)
 
     async def _branches(self, effect: effects.Branches) -> Any:
@@ -201,8 +201,8 @@ class LoopTurn(ActingTurn):
                 if index != effect.only and asyncio.iscoroutine(branch):
                     branch.close()
             return {effect.only: await awaited_in(own_context(), self._run_branch(effect, effect.only))}
-        lanes = asyncio.Semaphore(effect.concurrency) if effect.concurrency else None
-        tasks = [self._spawn(effect, index, lanes) for index in range(len(effect.branches))]
+        places = asyncio.Semaphore(effect.concurrency) if effect.concurrency else None
+        tasks = [self._spawn(effect, index, places) for index in range(len(effect.branches))]
         if not tasks:
             return []
         if not effect.race:
@@ -217,11 +217,11 @@ class LoopTurn(ActingTurn):
             await asyncio.wait(others)
         return winner, tasks[winner].result()
 
-    def _spawn(self, effect: effects.Branches, index: int, lanes: asyncio.Semaphore | None) -> asyncio.Task[Any]:
+    def _spawn(self, effect: effects.Branches, index: int, places: asyncio.Semaphore | None) -> asyncio.Task[Any]:
         async def branch() -> Any:
-            if lanes is None:
+            if places is None:
                 return await self._run_branch(effect, index)
-            async with lanes:
+            async with places:
                 return await self._run_branch(effect, index)
 
         self.is_spawning = True
@@ -236,7 +236,7 @@ class LoopTurn(ActingTurn):
     async def _run_branch(self, effect: effects.Branches, index: int) -> Any:
         """The result of a branch, or a `Failure`; control flow propagates."""
         branch = effect.branches[index]
-        task_scopes.line.set((self, Scope(branch_prefix(effect.key, index))))
+        task_scopes.current.set((self, Scope(branch_prefix(effect.key, index))))
         try:
             if isinstance(branch, AsyncChildHandle):
                 return await branch.result()

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 
 
-class Baton:
+class Handoff:
     """What one thread waits for, once."""
 
     __slots__ = ("_lock",)
@@ -22,36 +22,36 @@ class Baton:
     def wait(self) -> None:
         """Until it is this thread's turn to go on. Who has a baton that was handed over must wait for it."""
         self._lock.acquire()
-        _relay.pass_on()
+        _handoffs.pass_on()
 
-    def hand_over(self) -> None:
+    def release(self) -> None:
         """Its thread may go on, after those that were told so before. From any thread."""
-        _relay.enter(self._lock)
+        _handoffs.enter(self._lock)
 
 
-class _Relay:
+class _Handoffs:
     """Wakes one thread at a time: there is one interpreter, so there is one relay in a process."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._line: deque[threading.Lock] = deque()
+        self._waiting: deque[threading.Lock] = deque()
         self._is_running = False  # a thread has been woken that has not woken the next yet
 
     def enter(self, lock: threading.Lock) -> None:
         with self._guard:
             if self._is_running:
-                self._line.append(lock)
+                self._waiting.append(lock)
                 return
             self._is_running = True
         lock.release()
 
     def pass_on(self) -> None:
         with self._guard:
-            if not self._line:
+            if not self._waiting:
                 self._is_running = False
                 return
-            lock = self._line.popleft()
+            lock = self._waiting.popleft()
         lock.release()
 
 
-_relay = _Relay()
+_handoffs = _Handoffs()

@@ -11,15 +11,15 @@ import heapq
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.turn import effects
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import Ending
 from django_workflows.exceptions import Abandoned, NonDeterminism, Parked
 
 HOPS = 5  # rounds of the loop without a new call after which the workflow's code has come to rest
 
 
-class RestingTurn(Turn):
+class QuiescentTurn(Turn):
     """What the tasks of a turn have in common."""
 
     def __init__(

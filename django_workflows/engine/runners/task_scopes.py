@@ -19,8 +19,8 @@ class Owner(Protocol):
     def adopt(self, task: asyncio.Task[Any]) -> None: ...
 
 
-Line = tuple[Owner, Scope]
-line: ContextVar[Line | None] = ContextVar("django_workflows_line", default=None)
+TaskScope = tuple[Owner, Scope]
+current: ContextVar[TaskScope | None] = ContextVar("django_workflows_line", default=None)
 
 
 def task_factory(
@@ -28,11 +28,11 @@ def task_factory(
 ) -> asyncio.Task[Any]:
     """Gives each task that a workflow starts a numbered scope."""
     context: Variables | None = kwargs.pop("context", None)
-    mine = line.get() if context is None else context.get(line)
+    mine = current.get() if context is None else context.get(current)
     if mine is not None and not mine[0].is_spawning:
         turn, scope = mine
         context = context or copy_context()
-        context.run(line.set, (turn, scope.next_task()))
+        context.run(current.set, (turn, scope.next_task()))
         task = asyncio.Task(coro, loop=loop, context=context, **kwargs)
         turn.adopt(task)
         return task

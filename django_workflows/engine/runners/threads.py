@@ -14,18 +14,18 @@ from typing import Any
 
 from django_workflows.authoring import commands
 from django_workflows.authoring.context import ChildHandle, Context, Token
-from django_workflows.engine.handlers import invocation
-from django_workflows.engine.turn import effects
-from django_workflows.engine.runners import completion, unwinding
+from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.database import forks, user_transactions
-from django_workflows.engine.runners.blocking import BlockingTurn, Lane
-from django_workflows.engine.runners.branch_threads import BranchCrew
+from django_workflows.engine.handlers import invocation
 from django_workflows.engine.handlers.branches import Failure
 from django_workflows.engine.handlers.contexts import in_context, own_context
-from django_workflows.engine.history.journal import Scope, branch_prefix
 from django_workflows.engine.handlers.table import procedure_for
-from django_workflows.engine.runners.handoff import Baton
-from django_workflows.engine.commit.values import Ending
+from django_workflows.engine.history.journal import Scope, branch_prefix
+from django_workflows.engine.runners import completion, unwinding
+from django_workflows.engine.runners.blocking import BlockingTurn, TurnThread
+from django_workflows.engine.runners.branch_threads import BranchThreads
+from django_workflows.engine.runners.handoff import Handoff
+from django_workflows.engine.turn import effects
 from django_workflows.exceptions import Abandoned, ContextMisuse, ControlFlow, NonDeterminism, Parked
 
 
@@ -34,7 +34,7 @@ class ThreadTurn(BlockingTurn):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._storing: list[tuple[int, Baton]] = []  # the numbers of writes that threads wait for
+        self._storing: list[tuple[int, Handoff]] = []  # the numbers of writes that threads wait for
 
     def run(self) -> Ending | None:
         """Call the workflow's function; how the turn ends, or None when the claim was lost."""
@@ -42,10 +42,10 @@ class ThreadTurn(BlockingTurn):
             return ending
         try:
             args, kwargs = completion.arguments_of(self)
-            lane = Lane(Scope(), inline=False)
+            thread = TurnThread(Scope(), inline=False)
             with forks.guard:
-                value = own_context().run(self.definition.fn, self.context(lane), *args, **kwargs)
-            user_transactions.close_left_open(lane.transactions)
+                value = own_context().run(self.definition.fn, self.context(thread), *args, **kwargs)
+            user_transactions.close_left_open(thread.transactions)
             return completion.after_return(self, value)
         except NonDeterminism as mismatch:
             self.mismatch = self.mismatch or mismatch
@@ -61,26 +61,26 @@ class ThreadTurn(BlockingTurn):
                 self.unwinding = self.has_ended = True
                 self.changed.notify_all()
 
-    def context(self, lane: Lane) -> Context:
-        return Context(partial(self.perform, lane), self.info, self.state)
+    def context(self, thread: TurnThread) -> Context:
+        return Context(partial(self.perform, thread), self.info, self.state)
 
     # acting out commands
 
-    def perform(self, lane: Lane, command: commands.Command) -> Any:
+    def perform(self, thread: TurnThread, command: commands.Command) -> Any:
         """Carry out one call of `ctx`."""
         self.fall_back()
-        self._check_usable(lane)
-        key = lane.scope.next_key()
+        self._check_usable(thread)
+        key = thread.scope.next_key()
         try:
-            answer = self._drive(lane, procedure_for(self, lane.scope.prefix, key, command))
+            answer = self._drive(thread, procedure_for(self, thread.scope.prefix, key, command))
         except NonDeterminism as mismatch:
             self.unwind(mismatch)
             raise
         if isinstance(command, commands.StartChild) and not command.wait:
-            return ChildHandle(partial(self.perform, lane), key, answer.child_id)
+            return ChildHandle(partial(self.perform, thread), key, answer.child_id)
         return answer
 
-    def _drive(self, lane: Lane, procedure: Any) -> Any:
+    def _drive(self, thread: TurnThread, procedure: Any) -> Any:
         send, answer = procedure.send, None
         while True:
             try:
@@ -88,26 +88,26 @@ class ThreadTurn(BlockingTurn):
             except StopIteration as stop:
                 return stop.value
             try:
-                answer, send = ACTIONS[type(effect)](self, lane, effect), procedure.send
+                answer, send = ACTIONS[type(effect)](self, thread, effect), procedure.send
             except BaseException as error:
                 answer, send = error, procedure.throw
 
-    def _check_usable(self, lane: Lane) -> None:
+    def _check_usable(self, thread: TurnThread) -> None:
         if forks.is_copy():
             raise ContextMisuse(invocation.IN_A_COPY)
         if self.has_ended:
             self._insist_on_the_end()
             raise ContextMisuse("ctx was used after its turn had ended; do not keep it.")
-        if threading.get_ident() != lane.thread:
+        if threading.get_ident() != thread.thread:
             raise ContextMisuse(
                 "ctx belongs to the thread of its workflow or branch; give each branch its own: ctx.gather."
             )
-        if lane.in_body:
+        if thread.in_body:
             raise ContextMisuse("ctx cannot be used inside a step; call ctx from the workflow function.")
-        if self.unwinding or lane.parked or self.is_lane_closed(lane):
+        if self.unwinding or thread.parked or self.is_thread_closed(thread):
             self._insist_on_the_end()
             raise Abandoned if self.abandoned else Parked
-        if user_transactions.open_now() != lane.transactions:
+        if user_transactions.open_now() != thread.transactions:
             raise ContextMisuse(
                 "ctx cannot be used inside a transaction, which would hold together nothing that it does. Write to "
                 "the database in steps: @step(atomic=True) is a transaction with its result."
@@ -121,19 +121,19 @@ class ThreadTurn(BlockingTurn):
 
     # acting out effects
 
-    def _barrier(self, lane: Lane, effect: effects.Barrier) -> None:
-        self._store(lane, but_certain=effect.but_certain)  # its receipt may be what tells of a pause
+    def _barrier(self, thread: TurnThread, effect: effects.Barrier) -> None:
+        self._store(thread, but_certain=effect.but_certain)  # its receipt may be what tells of a pause
         if not self.may_start:
-            self._wait(lane, effects.Stop("", None))
+            self._wait(thread, effects.Stop("", None))
 
-    def _confirm(self, lane: Lane, effect: effects.Confirm) -> bool:
-        self._store(lane)
+    def _confirm(self, thread: TurnThread, effect: effects.Confirm) -> bool:
+        self._store(thread)
         if self.was_stored(effect.entry_id):
             return True
         invocation.refresh(self)
         return False
 
-    def _store(self, lane: Lane, *, but_certain: bool = False) -> None:
+    def _store(self, thread: TurnThread, *, but_certain: bool = False) -> None:
         """Wait until all that was recorded is stored, or all but what is certain."""
         self.publish_state()
         mark = self.mark(but_certain=but_certain)
@@ -142,16 +142,16 @@ class ThreadTurn(BlockingTurn):
             self._await_receipt(mark)
         if self.abandoned:
             raise Abandoned
-        if self.unwinding or self.is_lane_closed(lane):
+        if self.unwinding or self.is_thread_closed(thread):
             raise Parked
 
     def _await_receipt(self, mark: int) -> None:
         with self.lock:
             if self.is_stored(mark) or self.abandoned:
                 return
-            baton = Baton()
-            self._storing.append((mark, baton))
-        baton.wait()
+            handoff = Handoff()
+            self._storing.append((mark, handoff))
+        handoff.wait()
 
     def wake(self) -> None:
         """Let those go on whose writes are stored, or never will be."""
@@ -159,23 +159,23 @@ class ThreadTurn(BlockingTurn):
             return
         with self.lock:
             waiting, self._storing = self._storing, []
-            for mark, baton in waiting:
+            for mark, handoff in waiting:
                 if self.is_stored(mark) or self.abandoned:
-                    baton.hand_over()
+                    handoff.release()
                 else:
-                    self._storing.append((mark, baton))
+                    self._storing.append((mark, handoff))
 
-    def _invoke(self, lane: Lane, effect: effects.Invoke) -> effects.Outcome:
+    def _invoke(self, thread: TurnThread, effect: effects.Invoke) -> effects.Outcome:
         self.enter(effect.entry)
-        lane.in_body = True
+        thread.in_body = True
         try:
             if effect.step.options.timeout is not None and not effect.step.is_async:
                 return self._invoke_apart(effect)
-            return invocation.call_sync(self, effect, lane.transactions)
+            return invocation.call_sync(self, effect, thread.transactions)
         finally:
-            lane.in_body = False
+            thread.in_body = False
             self.leave(effect.entry.key)
-            if self.is_lane_closed(lane):
+            if self.is_thread_closed(thread):
                 raise Parked
 
     def _invoke_apart(self, effect: effects.Invoke) -> effects.Outcome:
@@ -184,58 +184,58 @@ class ThreadTurn(BlockingTurn):
         self.helpers.run_apart(in_context(attempt.run))
         return attempt.result(invocation.seconds_of(effect))
 
-    def _deliver(self, lane: Lane, effect: effects.Deliver) -> None:
+    def _deliver(self, thread: TurnThread, effect: effects.Deliver) -> None:
         """Threads get their results when they have them."""
 
-    def _query(self, lane: Lane, effect: effects.Query) -> Any:
+    def _query(self, thread: TurnThread, effect: effects.Query) -> Any:
         return invocation.insist(self, effect.fn)
 
-    def _iterate(self, lane: Lane, effect: effects.Iterate) -> Any:
-        inner = Lane(Scope(effect.prefix), inline=lane.inline)
+    def _iterate(self, thread: TurnThread, effect: effects.Iterate) -> Any:
+        inner = TurnThread(Scope(effect.prefix), inline=thread.inline)
         return _plain(own_context().run(effect.body, self.context(inner), *effect.args))
 
     # waiting
 
-    def _wait(self, lane: Lane, wait: effects.Wait) -> Any:
+    def _wait(self, thread: TurnThread, wait: effects.Wait) -> Any:
         """Block while other threads of this turn go on; unwind when none does."""
         with self.lock:
             if (found := self.resolve(wait)) is not None and not self.unwinding:
                 return found
             self.waits[wait.key] = wait
-            if lane.inline:
-                lane.parked = True
+            if thread.inline:
+                thread.parked = True
                 raise Parked
             self.committer.note(self)
             self.blocked[wait.key] = wait
             found = self.block(
-                lambda: self.is_lane_closed(lane) or self.resolve(wait) or None, partial(self.seconds_until, wait)
+                lambda: self.is_thread_closed(thread) or self.resolve(wait) or None, partial(self.seconds_until, wait)
             )
             del self.blocked[wait.key]
             if self.unwinding:
                 raise Abandoned if self.abandoned else Parked
             self.waits.pop(wait.key, None)
-            if self.is_lane_closed(lane):
+            if self.is_thread_closed(thread):
                 raise Parked
             return found
 
     # branches
 
-    def _branches(self, lane: Lane, effect: effects.Branches) -> Any:
+    def _branches(self, thread: TurnThread, effect: effects.Branches) -> Any:
         if effect.only is not None:
-            return {effect.only: self._run_branch(lane, effect, effect.only, lane.inline)}
-        crew = BranchCrew(self, lane, effect, self._run_branch)
+            return {effect.only: self._run_branch(thread, effect, effect.only, thread.inline)}
+        group = BranchThreads(self, thread, effect, self._run_branch)
         with self.lock:
-            self.crews.append(crew)
+            self.groups.append(group)
         try:
-            return crew.work()
+            return group.work()
         finally:
             with self.lock:
-                self.crews.remove(crew)
+                self.groups.remove(group)
 
-    def _run_branch(self, lane: Lane, effect: effects.Branches, index: int, inline: bool) -> Any:
+    def _run_branch(self, thread: TurnThread, effect: effects.Branches, index: int, inline: bool) -> Any:
         """The result of a branch, or a `Failure`; control flow propagates."""
         branch = effect.branches[index]
-        inner = Lane(Scope(branch_prefix(effect.key, index)), inline=inline)
+        inner = TurnThread(Scope(branch_prefix(effect.key, index)), inline=inline)
         try:
             if isinstance(branch, ChildHandle):
                 return self.perform(inner, commands.WaitForChild("", branch._key))
@@ -260,7 +260,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-Action = Callable[[ThreadTurn, Lane, Any], Any]
+Action = Callable[[ThreadTurn, TurnThread, Any], Any]
 
 ACTIONS: dict[type[effects.Effect], Action] = {
     effects.Barrier: ThreadTurn._barrier,

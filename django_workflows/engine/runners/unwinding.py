@@ -14,8 +14,8 @@ from types import FrameType
 from typing import Any
 
 from django_workflows import codec
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.commit.values import End, Ending
+from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import DefinitionError, Parked
 
 logger = logging.getLogger("django_workflows")

@@ -21,7 +21,7 @@ class Effect(msgspec.Struct, frozen=True):
 class Barrier(Effect, frozen=True):
     """Everything recorded so far is stored before what comes next; nothing new starts while pausing.
 
-    With `but_certain`, what a replay is bound to find out again need not have been stored yet: see `Outbox.certain`.
+    With `but_certain`, what a replay is bound to find out again need not have been stored yet.
     """
 
     but_certain: bool = False

@@ -9,16 +9,16 @@ from typing import Any, NoReturn
 from django_workflows import codec
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock
-from django_workflows.engine.history.journal import Journal
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import Ending
+from django_workflows.engine.history.journal import Journal
 from django_workflows.exceptions import NonDeterminism, Parked, TypesChanged
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
 
-class Standing:
+class TurnFlags:
     """The flags of a turn, guarded by `lock`: threads of branches, the committer and the caller share them."""
 
     def __init__(self, loaded: Loaded, definition: WorkflowDefinition[..., Any], clock: DatabaseClock) -> None:

@@ -12,12 +12,12 @@ from django.dispatch import Signal
 
 from django_workflows import codec, signals
 from django_workflows.clock import DatabaseNow
-from django_workflows.engine.database.transactions import transact
-from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.commit.store import store_all
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict
+from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.turn.turn import Turn
 from django_workflows.models import UNSTORED, Event, EventType, Execution
 
 logger = logging.getLogger("django_workflows")

@@ -8,14 +8,14 @@ from uuid import UUID
 from django_workflows import codec
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock
-from django_workflows.engine.turn.effects import ChildWait, MessageWait, Stop, Wait
 from django_workflows.engine.claims.loading import ChildOutcome, Loaded, Unread
-from django_workflows.engine.events.published import hash_for, keys_of
-from django_workflows.engine.turn.flags import Standing
 from django_workflows.engine.commit.values import End, Ending
+from django_workflows.engine.events.published import hash_for, keys_of
+from django_workflows.engine.turn.effects import ChildWait, MessageWait, Stop, Wait
+from django_workflows.engine.turn.flags import TurnFlags
 
 
-class Inbox(Standing):
+class Mailbox(TurnFlags):
     """Unread messages, ends of children, and the waits that they may answer."""
 
     def __init__(self, loaded: Loaded, definition: WorkflowDefinition[..., Any], clock: DatabaseClock) -> None:

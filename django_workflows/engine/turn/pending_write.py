@@ -9,14 +9,14 @@ from uuid import UUID
 from django_workflows import codec, conf
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock
-from django_workflows.engine.history.ids import new_id
-from django_workflows.engine.turn.mailbox import Inbox
-from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import NewEvent, Receipt, Verdict, Write
+from django_workflows.engine.history.ids import new_id
+from django_workflows.engine.history.journal import Entry
+from django_workflows.engine.turn.mailbox import Mailbox
 
 
-class Outbox(Inbox):
+class PendingWrite(Mailbox):
     """Collects the next write while the one before is under way; numbers tell who waits for which."""
 
     def __init__(self, loaded: Loaded, definition: WorkflowDefinition[..., Any], clock: DatabaseClock) -> None:

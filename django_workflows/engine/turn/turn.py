@@ -17,13 +17,13 @@ from django_workflows import codec, conf
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.authoring.values import ExecutionInfo
 from django_workflows.clock import DatabaseClock
-from django_workflows.engine.turn.effects import MessageWait
+from django_workflows.engine.claims.loading import Loaded, Unread
+from django_workflows.engine.commit.values import End, Ending, Write
 from django_workflows.engine.history.ids import new_id
 from django_workflows.engine.history.journal import Entry, branch_prefix
-from django_workflows.engine.claims.loading import Loaded, Unread
-from django_workflows.engine.turn.pending_write import Outbox
 from django_workflows.engine.history.log import plain
-from django_workflows.engine.commit.values import End, Ending, Write
+from django_workflows.engine.turn.effects import MessageWait
+from django_workflows.engine.turn.pending_write import PendingWrite
 from django_workflows.exceptions import LimitExceeded, Parked
 
 
@@ -46,7 +46,7 @@ class InFlight(msgspec.Struct):
     shown: bool = False
 
 
-class Turn(Outbox):
+class Turn(PendingWrite):
     """What procedures record, and what its committer takes; the classes below it hold what is known and collected."""
 
     def __init__(

@@ -26,17 +26,35 @@ from django.db.backends.utils import CursorWrapper
 from django.dispatch import Signal
 
 from django_workflows import conf, signals
+from django_workflows.engine.database.dialects import Dialect, dialect_of, read_uuid, read_uuid_or_none
+from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.events import after_commit
 from django_workflows.engine.verbs import sql
-from django_workflows.engine.database.transactions import transact
-from django_workflows.engine.database.dialects import Dialect, dialect_of, read_uuid, read_uuid_or_none
 from django_workflows.engine.verbs.retry import retry
+from django_workflows.engine.verbs.rows import (
+    Change,
+    Postponed,
+    Row,
+    VerbRequest,
+    VerbTransaction,
+    log_refusal,
+    status_after,
+)
 from django_workflows.engine.verbs.stop import cancel, pause, resume
-from django_workflows.engine.verbs.rows import Change, Desk, Order, Postponed, Row, log_refusal, status_after
 from django_workflows.exceptions import ExecutionNotFound, KeyConflict, TransitionError, WorkflowsError
 from django_workflows.models import Execution, Status, allowed_verbs
 
-__all__ = ["Change", "Order", "Outcome", "announce", "apply", "apply_to", "carry_out", "carry_out_all", "requests"]
+__all__ = [
+    "Change",
+    "Outcome",
+    "VerbRequest",
+    "announce",
+    "apply",
+    "apply_to",
+    "carry_out",
+    "carry_out_all",
+    "requests",
+]
 
 logger = logging.getLogger("django_workflows")
 
@@ -56,26 +74,24 @@ class Outcome:
     refused: dict[UUID, WorkflowsError] = field(default_factory=dict)
 
 
-def apply(cursor: CursorWrapper, dialect: Dialect, id: UUID, order: Order) -> list[Change]:
+def apply(cursor: CursorWrapper, dialect: Dialect, id: UUID, request: VerbRequest) -> list[Change]:
     """Carry out a verb on one execution; the first change is its own.
 
     Raises `ExecutionNotFound`, `TransitionError` and `KeyConflict`; then nothing was changed.
     """
-    outcome = apply_to(cursor, dialect, [id], order)
+    outcome = apply_to(cursor, dialect, [id], request)
     for error in outcome.refused.values():
         raise error
     return outcome.changes
 
 
-def apply_to(cursor: CursorWrapper, dialect: Dialect, ids: Collection[UUID], order: Order) -> Outcome:
+def apply_to(cursor: CursorWrapper, dialect: Dialect, ids: Collection[UUID], request: VerbRequest) -> Outcome:
     """Carry out a verb on executions, few enough to be locked at once; those it does not apply to are left alone."""
-    desk = Desk(cursor, dialect)
-    parents = {
-        read_uuid(id): read_uuid_or_none(parent) for id, parent in desk.fetch(sql.PARENTS, among=ids)
-    }
-    above = desk.lock_parents({parent for parent in parents.values() if parent is not None}) if _ends(order) else {}
-    rows = desk.lock_rows(parents.keys())
-    outcome = _apply(desk, rows, order, above)
+    work = VerbTransaction(cursor, dialect)
+    parents = {read_uuid(id): read_uuid_or_none(parent) for id, parent in work.fetch(sql.PARENTS, among=ids)}
+    above = work.lock_parents({parent for parent in parents.values() if parent is not None}) if _ends(request) else {}
+    rows = work.lock_rows(parents.keys())
+    outcome = _apply(work, rows, request, above)
     found = {row.id for row in rows}
     for id in ids:
         if id not in found:
@@ -83,42 +99,42 @@ def apply_to(cursor: CursorWrapper, dialect: Dialect, ids: Collection[UUID], ord
     return outcome
 
 
-def _ends(order: Order) -> bool:
-    return order.verb == "cancel"
+def _ends(request: VerbRequest) -> bool:
+    return request.verb == "cancel"
 
 
-def _apply(desk: Desk, rows: Sequence[Row], order: Order, parents: Mapping[UUID, str]) -> Outcome:
+def _apply(work: VerbTransaction, rows: Sequence[Row], request: VerbRequest, parents: Mapping[UUID, str]) -> Outcome:
     outcome = Outcome()
     fit = []
     for row in rows:
         try:
-            status_after(row, order.verb)
+            status_after(row, request.verb)
             fit.append(row)
         except TransitionError as error:
             outcome.refused[row.id] = error
-    if order.verb == "retry":
+    if request.verb == "retry":
         for row in fit:
-            _retry(desk, row, order, outcome)
+            _retry(work, row, request, outcome)
     elif fit:
-        outcome.changes.extend(_STOPPING[order.verb](desk, fit, order, parents))
+        outcome.changes.extend(_STOPPING[request.verb](work, fit, request, parents))
     return outcome
 
 
-_STOPPING: dict[str, Callable[[Desk, Sequence[Row], Order, Mapping[UUID, str]], list[Change]]] = {
-    "pause": lambda desk, rows, order, parents: pause(desk, rows, order),
-    "resume": lambda desk, rows, order, parents: resume(desk, rows, order),
+_STOPPING: dict[str, Callable[[VerbTransaction, Sequence[Row], VerbRequest, Mapping[UUID, str]], list[Change]]] = {
+    "pause": lambda work, rows, request, parents: pause(work, rows, request),
+    "resume": lambda work, rows, request, parents: resume(work, rows, request),
     "cancel": cancel,
 }
 
 
-def _retry(desk: Desk, row: Row, order: Order, outcome: Outcome) -> None:
+def _retry(work: VerbTransaction, row: Row, request: VerbRequest, outcome: Outcome) -> None:
     """In a savepoint, which undoes half a retry: of the children, one may be refused or locked."""
     if any(change.id == row.id for change in outcome.changes):
         return  # its parent was among the rows, and has retried it
-    mine = replace(order, event_id=uuid4()) if outcome.changes else order
+    mine = replace(request, event_id=uuid4()) if outcome.changes else request
     try:
-        with transaction.atomic(using=desk.cursor.db.alias):
-            changes = retry(desk, row, mine)
+        with transaction.atomic(using=work.cursor.db.alias):
+            changes = retry(work, row, mine)
     except (TransitionError, KeyConflict) as error:
         outcome.refused[row.id] = error
     except Postponed:
@@ -142,28 +158,28 @@ def carry_out(
 
     A verb that does not apply is cleared, and the history says why. To be followed by `announce()` after the commit.
     """
-    desk = Desk(cursor, dialect, is_worker=True)
+    work = VerbTransaction(cursor, dialect, is_worker=True)
     candidates = requests(cursor, dialect, limit, but=but) if only is None else only
     if not candidates:
         return []
-    parents = desk.lock_parents({parent for parent in candidates.values() if parent is not None})
-    blocked = _existing(desk, {parent for parent in candidates.values() if parent is not None} - parents.keys())
+    parents = work.lock_parents({parent for parent in candidates.values() if parent is not None})
+    blocked = _existing(work, {parent for parent in candidates.values() if parent is not None} - parents.keys())
     free = [id for id, parent in candidates.items() if parent not in blocked]
-    return _carry_out(desk, desk.lock_rows(free[:limit]), parents)
+    return _carry_out(work, work.lock_rows(free[:limit]), parents)
 
 
 def requests(cursor: CursorWrapper, dialect: Dialect, limit: int = 100, *, but: Collection[UUID] = ()) -> Requests:
     """Executions for which a verb is requested, with their parents: more than `limit`, since some may be locked."""
-    rows = Desk(cursor, dialect, is_worker=True).fetch(sql.REQUESTED, limit * _LOOKAHEAD + len(but))
+    rows = VerbTransaction(cursor, dialect, is_worker=True).fetch(sql.REQUESTED, limit * _LOOKAHEAD + len(but))
     found = {read_uuid(id): read_uuid_or_none(parent) for id, parent in rows}
     return {id: parent for id, parent in found.items() if id not in but}
 
 
-def _existing(desk: Desk, ids: Collection[UUID]) -> set[UUID]:
-    return {read_uuid(row[0]) for row in desk.fetch(sql.EXISTING, among=ids)} if ids else set()
+def _existing(work: VerbTransaction, ids: Collection[UUID]) -> set[UUID]:
+    return {read_uuid(row[0]) for row in work.fetch(sql.EXISTING, among=ids)} if ids else set()
 
 
-def _carry_out(desk: Desk, rows: Sequence[Row], parents: Mapping[UUID, str]) -> list[Change]:
+def _carry_out(work: VerbTransaction, rows: Sequence[Row], parents: Mapping[UUID, str]) -> list[Change]:
     requests: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.requested and not (row.requested == "pause" and row.is_held):
@@ -172,11 +188,11 @@ def _carry_out(desk: Desk, rows: Sequence[Row], parents: Mapping[UUID, str]) -> 
     by_id = {row.id: row for row in rows}
     for verb, wanted in requests.items():
         known = wanted if verb in VERBS else []
-        outcome = _apply(desk, known, Order(verb=verb, reason=None), parents)
+        outcome = _apply(work, known, VerbRequest(verb=verb, reason=None), parents)
         changes += outcome.changes
         refused = outcome.refused | {row.id: _unknown(row) for row in wanted if not known}
         for id, error in refused.items():
-            _clear(desk, by_id[id], error)
+            _clear(work, by_id[id], error)
     return changes
 
 
@@ -184,11 +200,11 @@ def _unknown(row: Row) -> TransitionError:
     return TransitionError(row.requested, row.status, allowed_verbs(row.status), "there is no such verb")
 
 
-def _clear(desk: Desk, row: Row, error: WorkflowsError) -> None:
+def _clear(work: VerbTransaction, row: Row, error: WorkflowsError) -> None:
     """A request that can never be carried out must not stay."""
     logger.warning("Execution %s: %r was requested: %s", row.id, row.requested, error)
-    desk.execute(sql.ASK, "", None, among=[row.id])
-    log_refusal(desk, row, error)
+    work.execute(sql.ASK, "", None, among=[row.id])
+    log_refusal(work, row, error)
 
 
 def carry_out_all(alias: str) -> None:

@@ -12,13 +12,13 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock, codec
 from django_workflows.engine.commit import sql as commit_sql
-from django_workflows.engine.verbs import sql
 from django_workflows.engine.database.dialects import Column, Dialect, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine.verbs import sql
 from django_workflows.models import EventType, Status, transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class VerbRequest:
     """What an operator wants. `reason` None keeps what is stored; `event_id` is the first row it leaves in the log."""
 
     verb: str
@@ -93,7 +93,7 @@ class Postponed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class VerbTransaction:
     """Where verbs are carried out: a transaction, and whether it is a worker's.
 
     A worker never waits for a lock, and finishes what an operator can only ask for.
@@ -178,23 +178,25 @@ def status_after(row: Row, verb: str) -> Status:
     return transition(verb, row.status, row.requested)
 
 
-def log(desk: Desk, order: Order, pairs: Sequence[tuple[Row, str]], **more: Mapping[UUID, Any]) -> None:
+def log(
+    work: VerbTransaction, request: VerbRequest, pairs: Sequence[tuple[Row, str]], **more: Mapping[UUID, Any]
+) -> None:
     """Add what was done to each history, with the status afterwards; the first row has the order's id."""
     lines: list[tuple[Any, ...]] = []
     for row, after in pairs:
-        data = {"by": order.by, "reason": row.reason if order.reason is None else order.reason}
+        data = {"by": request.by, "reason": row.reason if request.reason is None else request.reason}
         data |= {"from": row.status, "to": after} | {name: of[row.id] for name, of in more.items() if row.id in of}
-        is_kept = order.reason is None or order.reason == row.reason or row.asks_for(order.verb)
+        is_kept = request.reason is None or request.reason == row.reason or row.asks_for(request.verb)
         if row.reason and not is_kept:
             data["former_reason"] = row.reason  # which this verb writes over
-        event_id = uuid4() if lines else order.event_id
-        lines.append((event_id, EventType.OPERATOR.value, order.verb, row.id, codec.encode(data)))
+        event_id = uuid4() if lines else request.event_id
+        lines.append((event_id, EventType.OPERATOR.value, request.verb, row.id, codec.encode(data)))
     if lines:
-        desk.run(sql.LOG, sql.LOG_COLUMNS, lines)
+        work.run(sql.LOG, sql.LOG_COLUMNS, lines)
 
 
-def log_refusal(desk: Desk, row: Row, error: Exception) -> None:
+def log_refusal(work: VerbTransaction, row: Row, error: Exception) -> None:
     """Tell in the history why a requested verb was not carried out."""
     data = {"error": {"type": type(error).__name__, "message": str(error)}, "requested": row.requested}
     line = (uuid4(), EventType.ERROR.value, row.requested, row.id, codec.encode(data))
-    desk.run(sql.LOG, sql.LOG_COLUMNS, [line])
+    work.run(sql.LOG, sql.LOG_COLUMNS, [line])

@@ -8,11 +8,11 @@ from uuid import UUID
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine.verbs import apply
-from django_workflows.engine.database.transactions import FEW_TRIES, reading, transact
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import may_be_one_row
 from django_workflows.engine.database.isolation import Shelf, by_halves
+from django_workflows.engine.database.transactions import FEW_TRIES, reading, transact
+from django_workflows.engine.verbs import apply
 from django_workflows.engine.verbs.apply import Change
 
 AT_ONCE = 100

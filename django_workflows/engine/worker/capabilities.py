@@ -17,8 +17,8 @@ from django.db import connections
 from django_workflows.authoring.registry import AnyWorkflow, registry
 from django_workflows.clock import monotonic
 from django_workflows.engine.claims import claims
-from django_workflows.engine.database.transactions import reading
 from django_workflows.engine.database.dialects import dialect_of
+from django_workflows.engine.database.transactions import reading
 from django_workflows.exceptions import WorkflowsError
 
 logger = logging.getLogger("django_workflows")
@@ -31,7 +31,7 @@ LOOK_SECONDS = 2.0  # while claims find work, look this often for definitions th
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diet:
+class Capabilities:
     """What a worker takes: from these queues (none named: from all), these (workflow, version) pairs of each colour."""
 
     queues: tuple[str, ...]
@@ -44,10 +44,10 @@ class Diet:
         return self.plain + self.asynchronous
 
 
-def diet_of(queues: Sequence[str], *, alone: bool = False) -> Diet:
+def capabilities_of(queues: Sequence[str], *, alone: bool = False) -> Capabilities:
     """What the code that is loaded here can execute."""
     served = list(registry.served())
-    return Diet(
+    return Capabilities(
         queues=tuple(queues),
         plain=tuple((name, version) for name, version, definition in served if not definition.is_async or alone),
         asynchronous=tuple(
@@ -70,11 +70,11 @@ def stored(pair: Pair) -> AnyWorkflow | None:
     return found
 
 
-class Repertoire:
+class LearnedCapabilities:
     """The diet of one worker, which grows by the definitions that it meets. Used by its pump's thread alone."""
 
-    def __init__(self, diet: Diet, alias: str) -> None:
-        self.diet, self._alias, self._code = diet, alias, diet
+    def __init__(self, capabilities: Capabilities, alias: str) -> None:
+        self.capabilities, self._alias, self._code = capabilities, alias, capabilities
         self._learned: dict[Pair, AnyWorkflow] = {}
         self._ask_again_at: dict[Pair, float] = {}
         self._look_at = 0.0
@@ -90,7 +90,7 @@ class Repertoire:
         met: set[Pair] = set()
         for place in places:
             met |= reading(self._alias, partial(claims.at_the_head, dialect=dialect, place=place))
-        return self._take_up(met - set(self.diet.served))
+        return self._take_up(met - set(self.capabilities.served))
 
     def _take_up(self, pairs: Collection[Pair]) -> bool:
         now = monotonic()
@@ -105,11 +105,11 @@ class Repertoire:
                 self._ask_again_at[pair] = now + AGAIN_SECONDS
         if new:
             self._learned = dict(list((self._learned | new).items())[-MOST_LEARNED:])
-            self._change_diet()
+            self._extend()
         return bool(new)
 
-    def _change_diet(self) -> None:
+    def _extend(self) -> None:
         code, alone = self._code, self._code.alone
         plain = tuple(pair for pair, found in self._learned.items() if alone or not found.is_async)
         asynchronous = tuple(pair for pair, found in self._learned.items() if found.is_async and not alone)
-        self.diet = replace(code, plain=code.plain + plain, asynchronous=code.asynchronous + asynchronous)
+        self.capabilities = replace(code, plain=code.plain + plain, asynchronous=code.asynchronous + asynchronous)

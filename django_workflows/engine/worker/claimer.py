@@ -14,17 +14,17 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import conf
 from django_workflows.clock import monotonic
 from django_workflows.engine.claims import claims, loading
-from django_workflows.engine.claims.claims import QUARANTINE_AFTER, Appetite, Claimed, Peek
-from django_workflows.engine.database.transactions import FEW_TRIES, atomically, reading, single
+from django_workflows.engine.claims.claims import QUARANTINE_AFTER, Claimed, ClaimLimit, Peek
+from django_workflows.engine.claims.leases import release_all
+from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.commit.values import End, Ending
 from django_workflows.engine.database.dialects import Dialect, dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, may_be_one_row
 from django_workflows.engine.database.isolation import Shelf, by_halves
-from django_workflows.engine.claims.leases import release_all
-from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.worker.capabilities import Repertoire
+from django_workflows.engine.database.transactions import FEW_TRIES, atomically, reading, single
 from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker.capabilities import LearnedCapabilities
 from django_workflows.engine.worker.in_flight import Watch
-from django_workflows.engine.commit.values import End, Ending
 
 logger = logging.getLogger("django_workflows")
 
@@ -45,14 +45,14 @@ class Source:
         return min(CLAIMED_AT_ONCE, *(free[is_async] for is_async in self.colours))
 
 
-class Harvest:
+class Claimer:
     """Claims for one worker; `held` are the turns that its pump has. Used by the thread of the pump alone."""
 
     def __init__(
-        self, worker: UUID, repertoire: Repertoire, *, alias: str, held: Mapping[UUID, Turn], watch: Watch
+        self, worker: UUID, learned: LearnedCapabilities, *, alias: str, held: Mapping[UUID, Turn], watch: Watch
     ) -> None:
         self.claimed_at = 0.0
-        self._worker, self._repertoire, self._alias = worker, repertoire, alias
+        self._worker, self._learned, self._alias = worker, learned, alias
         self._held, self._watch = held, watch
         self._ready: list[Source] = []
         self._fruitful: set[tuple[str, int]] = set()  # places that gave something since the last look
@@ -79,8 +79,8 @@ class Harvest:
     def plan(self, peek: Peek) -> None:
         """Note what was seen to be due."""
         ready = peek.ready()
-        if ready and self._repertoire.is_time():
-            self._repertoire.learn(ready)
+        if ready and self._learned.is_time():
+            self._learned.learn(ready)
         self._expect(ready)
         self._is_hearsay = False
 
@@ -101,8 +101,10 @@ class Harvest:
         self._fruitful.clear()
 
     def _sources(self, places: Iterable[tuple[str, int]]) -> list[Source]:
-        diet = self._repertoire.diet
-        colours = tuple(is_async for is_async, served in ((False, diet.plain), (True, diet.asynchronous)) if served)
+        capabilities = self._learned.capabilities
+        colours = tuple(
+            is_async for is_async, served in ((False, capabilities.plain), (True, capabilities.asynchronous)) if served
+        )
         # both at first, in one statement: a worker that is nearly idle is done with it
         choices = [colours, *((colour,) for colour in colours)] if len(colours) > 1 else [colours]
         return [Source(place, choice) for place in places for choice in choices if choice]
@@ -128,7 +130,7 @@ class Harvest:
                 begin(self.load(taken))
 
     def _count(self, source: Source, taken: list[Claimed], free: dict[bool, int]) -> None:
-        asynchronous = set(self._repertoire.diet.asynchronous) if True in source.colours else set()
+        asynchronous = set(self._learned.capabilities.asynchronous) if True in source.colours else set()
         for claimed in taken:
             free[(claimed.workflow, claimed.version) in asynchronous] -= 1
         if taken:
@@ -144,41 +146,41 @@ class Harvest:
         ]
         if source.place in self._fruitful or any(other.place == source.place for other in self._ready):
             return False
-        if self._is_hearsay or self._repertoire.learn([source.place]):
+        if self._is_hearsay or self._learned.learn([source.place]):
             return True
         self._defer_unknown(source.place)
         return False
 
     def _claim(self, source: Source, limit: int) -> list[Claimed]:
-        diet = self._repertoire.diet
-        served = {False: diet.plain, True: diet.asynchronous}
+        capabilities = self._learned.capabilities
+        served = {False: capabilities.plain, True: capabilities.asynchronous}
         pairs = tuple(pair for colour in source.colours for pair in served[colour])
         while True:
-            appetite = Appetite(pairs, limit, tuple(self._shunned.now()))
+            limits = ClaimLimit(pairs, limit, tuple(self._shunned.now()))
             try:
-                return self._claim_some(source.place, appetite)
+                return self._claim_some(source.place, limits)
             except AmbiguousCommit:
                 return self.read_back()
             except DatabaseError as error:
                 if not may_be_one_row(error):
                     raise
-                if limit == 1 and not self._shun_first(source.place, appetite, error):
+                if limit == 1 and not self._shun_first(source.place, limits, error):
                     return []
                 limit = max(limit // 2, 1)  # the longest due first: what is before the guilty one can be claimed
 
-    def _claim_some(self, place: tuple[str, int], appetite: Appetite) -> list[Claimed]:
+    def _claim_some(self, place: tuple[str, int], limits: ClaimLimit) -> list[Claimed]:
         def ask(cursor: CursorWrapper) -> list[Claimed]:
-            lease, worker, alone = conf.lease(), self._worker, self._repertoire.diet.alone
-            return claims.claim(cursor, self._dialect, place, appetite, worker=worker, lease=lease, alone=alone)
+            lease, worker, alone = conf.lease(), self._worker, self._learned.capabilities.alone
+            return claims.claim(cursor, self._dialect, place, limits, worker=worker, lease=lease, alone=alone)
 
         return atomically(self._alias, ask, tries=FEW_TRIES)
 
-    def _shun_first(self, place: tuple[str, int], appetite: Appetite, error: DatabaseError) -> bool:
+    def _shun_first(self, place: tuple[str, int], limits: ClaimLimit, error: DatabaseError) -> bool:
         """Leave alone for a while what cannot be claimed; whether there was anything."""
 
         def ask(cursor: CursorWrapper) -> UUID | None:
-            alone = self._repertoire.diet.alone
-            return claims.first_due(cursor, self._dialect, place, appetite, worker=self._worker, alone=alone)
+            alone = self._learned.capabilities.alone
+            return claims.first_due(cursor, self._dialect, place, limits, worker=self._worker, alone=alone)
 
         if (first := single(self._alias, ask)) is not None:
             self._shunned.put(first, error)
@@ -233,17 +235,17 @@ class Harvest:
             self._watch.end_unstarted(claimed, Ending(end=End.PAUSE, reason=reason))
             logger.error("Execution %s (%s) is paused. %s", claimed.id, claimed.workflow, reason)
             return False
-        if claimed.crashes >= claims.ALONE_AFTER and not self._repertoire.diet.alone:
+        if claimed.crashes >= claims.ALONE_AFTER and not self._learned.capabilities.alone:
             self._watch.end_unstarted(claimed, Ending(end=End.RELEASE))
             return False
         return True
 
     def _defer_unknown(self, place: tuple[str, int]) -> None:
         """Due, and none of it was for us: let what nobody here can execute step back."""
-        diet = self._repertoire.diet
-        if diet.alone:
+        capabilities = self._learned.capabilities
+        if capabilities.alone:
             return
-        ask = partial(claims.defer_unknown, dialect=self._dialect, place=place, served=diet.served)
+        ask = partial(claims.defer_unknown, dialect=self._dialect, place=place, served=capabilities.served)
         if deferred := atomically(self._alias, ask):
             logger.debug("%d due executions in %r need code that is not here", deferred, place[0])
 

@@ -22,7 +22,7 @@ LONGEST_SECONDS = (
 GATHER_SECONDS = 0.002  # a commit waits at most so long for those who went on with the last one
 
 
-class Intake:
+class CommitQueue:
     """Filled by turns from any thread; emptied by the thread of the pump, which sleeps here until it is worth it."""
 
     def __init__(self) -> None:

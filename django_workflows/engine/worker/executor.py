@@ -8,21 +8,21 @@ from functools import partial
 from typing import Any
 
 from django_workflows.authoring.registry import registry
-from django_workflows.engine.runners import completion
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.worker.loop_thread import LoopThread
+from django_workflows.engine.commit.values import Ending
+from django_workflows.engine.runners import completion
 from django_workflows.engine.runners.event_loop import LoopTurn
-from django_workflows.engine.worker.thread_pool import Helpers, Pool
-from django_workflows.engine.worker.pump import Pump
 from django_workflows.engine.runners.threads import ThreadTurn
 from django_workflows.engine.turn.turn import Turn
-from django_workflows.engine.commit.values import Ending
+from django_workflows.engine.worker.loop_thread import LoopThread
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.engine.worker.thread_pool import Helpers, Pool
 from django_workflows.exceptions import WorkflowsError
 
 logger = logging.getLogger("django_workflows")
 
 
-class TurnCrew:
+class TurnExecutor:
     """Runs turns for one pump. `on_exit` is called when user code asks for the end of the process."""
 
     def __init__(
@@ -62,7 +62,7 @@ class TurnCrew:
                 turn = LoopTurn(
                     one,
                     definition,
-                    surroundings=self.loop,
+                    host=self.loop,
                     loop=self.loop.loop,
                     call_soon=self.loop.call_soon,
                     **common,

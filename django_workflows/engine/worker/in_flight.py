@@ -13,15 +13,15 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec
 from django_workflows.clock import monotonic
-from django_workflows.engine.turn import lifecycle
-from django_workflows.engine.database import notify
 from django_workflows.engine.claims.claims import Claimed
-from django_workflows.engine.database.transactions import HIDDEN_SECONDS, reading
-from django_workflows.engine.database.dialects import dialect_of, read_uuid
 from django_workflows.engine.claims.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.commit.store import store_all
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict, Write
+from django_workflows.engine.database import notify
+from django_workflows.engine.database.dialects import dialect_of, read_uuid
+from django_workflows.engine.database.transactions import HIDDEN_SECONDS, reading
+from django_workflows.engine.turn import lifecycle
+from django_workflows.engine.turn.turn import Turn
 
 LONG_BODY_SECONDS = 1.0
 ROUND_SECONDS = 0.5  # within which each execution is looked at

@@ -17,12 +17,12 @@ from django.db import DatabaseError, InterfaceError, connections
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
 from django_workflows.engine.claims import claims
-from django_workflows.engine.events import take
+from django_workflows.engine.claims.leases import extend, release_all
 from django_workflows.engine.database import notify
-from django_workflows.engine.database.transactions import reading, repeated
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
-from django_workflows.engine.claims.leases import extend, release_all
+from django_workflows.engine.database.transactions import reading, repeated
+from django_workflows.engine.events import take
 from django_workflows.engine.worker.shared_memory import SharedMemory, Slot
 from django_workflows.models import Worker
 

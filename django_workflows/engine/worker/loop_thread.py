@@ -13,14 +13,14 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from django_workflows.engine.database import sessions, user_transactions
-from django_workflows.engine.handlers.contexts import prepare_thread
-from django_workflows.engine.turn.effects import Outcome
-from django_workflows.engine.runners.task_scopes import task_factory
-from django_workflows.engine.worker.thread_pool import Helpers, Pool
 from django_workflows.engine.database.pulse import Pulse
 from django_workflows.engine.database.sessions import ThreadConnections
 from django_workflows.engine.database.user_transactions import OpenTransaction
+from django_workflows.engine.handlers.contexts import prepare_thread
+from django_workflows.engine.runners.task_scopes import task_factory
+from django_workflows.engine.turn.effects import Outcome
 from django_workflows.engine.turn.turn import Committer, Turn
+from django_workflows.engine.worker.thread_pool import Helpers, Pool
 
 
 class LoopThread:

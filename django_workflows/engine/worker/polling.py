@@ -21,7 +21,7 @@ DISCOVER_SECONDS = 2.0  # a worker of all queues looks this often for new ones
 PEEK_SECONDS = 0.050  # while claims find work, look this often for a higher priority
 
 
-class Lookout:
+class Polling:
     """All moments are local monotonic seconds. `wake_up` may be called from any thread."""
 
     def __init__(self, queues: tuple[str, ...], alias: str) -> None:

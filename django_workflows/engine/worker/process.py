@@ -21,20 +21,20 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows import conf
 from django_workflows.clock import database_now, monotonic
-from django_workflows.engine.database import forks, notify
-from django_workflows.engine.turn import lifecycle
-from django_workflows.engine.worker.chores import Attendant, Chore
 from django_workflows.engine.claims.claims import Peek
-from django_workflows.engine.worker.executor import TurnCrew
-from django_workflows.engine.database.transactions import repeated
-from django_workflows.engine.database.listen import Listener
-from django_workflows.engine.database.pulse import Pulse
-from django_workflows.engine.worker.pump import Pump
-from django_workflows.engine.worker.capabilities import diet_of
-from django_workflows.engine.worker.shared_memory import Identity, Slot
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.claims.worker_name import worker_name
 from django_workflows.engine.commit.values import End, Ending
+from django_workflows.engine.database import forks, notify
+from django_workflows.engine.database.listen import Listener
+from django_workflows.engine.database.pulse import Pulse
+from django_workflows.engine.database.transactions import repeated
+from django_workflows.engine.turn import lifecycle
+from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker.capabilities import capabilities_of
+from django_workflows.engine.worker.chores import Attendant, Chore
+from django_workflows.engine.worker.executor import TurnExecutor
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.engine.worker.shared_memory import Identity, Slot
 from django_workflows.models import Worker
 
 logger = logging.getLogger("django_workflows")
@@ -72,12 +72,12 @@ class WorkerProcess:
         self._row_at = 0.0
         self.pump = Pump(
             identity.id,
-            diet_of(options.queues, alone=identity.alone),
+            capabilities_of(options.queues, alone=identity.alone),
             alias=self.alias,
             reporter=self,
         )
         self.attendant = Attendant(self.alias, options.chores, self.pump.attended)
-        self.pump.crew = self.crew = TurnCrew(
+        self.pump.executor = self.executor = TurnExecutor(
             self.pump,
             threads=1 if identity.alone else options.threads,
             async_slots=0 if identity.alone else options.async_slots,
@@ -130,10 +130,10 @@ class WorkerProcess:
 
     def _beat(self) -> None:
         """While all get on whom the others depend on: the pump, its attendant and the event loop."""
-        pulses: list[Pulse] = [self.pump.pulse, self.attendant.pulse, self.crew.loop.pulse]
+        pulses: list[Pulse] = [self.pump.pulse, self.attendant.pulse, self.executor.loop.pulse]
         complained = False
         while not self._ended.is_set():
-            self.crew.loop.ask_for_sign()
+            self.executor.loop.ask_for_sign()
             now = monotonic()
             silence, pulse = max(((pulse.silence(now), pulse) for pulse in pulses), key=itemgetter(0))
             self.slot.set("beat", now - silence)
@@ -161,7 +161,7 @@ class WorkerProcess:
         if not notify.can_notify(self.alias):
             return None
         listener = Listener(self.alias, self.pump.wake_up)
-        self.pump.lookout.is_listening = lambda: listener.is_listening
+        self.pump.polling.is_listening = lambda: listener.is_listening
         listener.start()
         return listener
 
@@ -183,7 +183,7 @@ class WorkerProcess:
         elif ending.end is End.SUSPEND:
             self.slot.add("parked")
         if lifecycle.has_listeners(ending):
-            self.crew.pool.submit(lambda: lifecycle.announce(turn, ending))
+            self.executor.pool.submit(lambda: lifecycle.announce(turn, ending))
 
     def looked(self, peek: Peek) -> None:
         self.slot.set("suspects", float(peek.suspects))
@@ -208,14 +208,14 @@ class WorkerProcess:
         alias = self.alias
         Worker.objects.using(alias).filter(seen_at__lt=peek.now - KEPT).delete()
         served: dict[str, list[int]] = {}
-        for name, version in self.pump.diet.served:
+        for name, version in self.pump.capabilities.served:
             served.setdefault(name, []).append(version)
         Worker.objects.using(alias).create(
             id=self.identity.id,
             name=worker_name(),
             hostname=socket.gethostname(),
             pid=os.getpid(),
-            queues=list(self.pump.diet.queues),
+            queues=list(self.pump.capabilities.queues),
             workflows=served,
             slots=1 if self.identity.alone else self.options.threads + self.options.async_slots,
             alone=self.identity.alone,

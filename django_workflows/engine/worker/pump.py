@@ -16,21 +16,21 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.clock import DatabaseClock, database_now, grain_of, monotonic
 from django_workflows.engine.claims import claims
-from django_workflows.engine.worker.chores import Attendant, Chore
 from django_workflows.engine.claims.claims import Claimed, Peek
-from django_workflows.engine.database.transactions import keep_plans, reading, single
-from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.worker.claimer import Harvest
-from django_workflows.engine.worker.commit_queue import Intake
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.worker.polling import Lookout
+from django_workflows.engine.commit.store import store_all
+from django_workflows.engine.commit.values import Ending, Receipt, Verdict, Write
+from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.outages import UNREACHABLE, Outage, refuse_read_only
 from django_workflows.engine.database.pulse import Pulse
-from django_workflows.engine.worker.capabilities import Diet, Repertoire
-from django_workflows.engine.commit.store import store_all
+from django_workflows.engine.database.transactions import keep_plans, reading, single
 from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker.capabilities import Capabilities, LearnedCapabilities
+from django_workflows.engine.worker.chores import Attendant, Chore
+from django_workflows.engine.worker.claimer import Claimer
+from django_workflows.engine.worker.commit_queue import CommitQueue
 from django_workflows.engine.worker.in_flight import Watch
-from django_workflows.engine.commit.values import Ending, Receipt, Verdict, Write
+from django_workflows.engine.worker.polling import Polling
 
 logger = logging.getLogger("django_workflows")
 
@@ -39,7 +39,7 @@ WORTH_TELLING = 6  # refusals of one write in a row
 CLAIM_SECONDS = 0.010  # while most slots are taken, claim only so often: a claim costs as much as a commit
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Executes turns; tells how many more it could take."""
 
     def free(self) -> tuple[int, int]:
@@ -60,19 +60,19 @@ class Reporter(Protocol):
 class Pump:
     """Commits and claims for one worker process. `run()` returns when it has been stopped and holds nothing."""
 
-    crew: Crew
+    executor: Executor
     clock: DatabaseClock
 
     def __init__(
-        self, worker: UUID, diet: Diet, *, alias: str, chores: Sequence[Chore] = (), reporter: Reporter
+        self, worker: UUID, capabilities: Capabilities, *, alias: str, chores: Sequence[Chore] = (), reporter: Reporter
     ) -> None:
-        self.worker, self.repertoire, self.alias = worker, Repertoire(diet, alias), alias
-        self.lookout = Lookout(diet.queues, alias)
+        self.worker, self.learned, self.alias = worker, LearnedCapabilities(capabilities, alias), alias
+        self.polling = Polling(capabilities.queues, alias)
         self._chores, self._reporter = chores, reporter
         self._held: dict[UUID, Turn] = {}
-        self._intake = Intake()
+        self._commit_queue = CommitQueue()
         self._watch = Watch(alias)
-        self._harvest = Harvest(worker, self.repertoire, alias=alias, held=self._held, watch=self._watch)
+        self._claimer = Claimer(worker, self.learned, alias=alias, held=self._held, watch=self._watch)
         self._outage = Outage(alias)
         self._stop_by: float | None = None
         self._crashed = False
@@ -80,11 +80,11 @@ class Pump:
         self.pulse = Pulse("the pump")
         self.attendant: Attendant | None = None  # does the chores in a thread of its own; without, they are done here
         self._idle_since: float | None = None
-        self.note, self.flush = self._intake.note, self._intake.flush  # for turns, from any thread
+        self.note, self.flush = self._commit_queue.note, self._commit_queue.flush  # for turns, from any thread
 
     @property
-    def diet(self) -> Diet:
-        return self.repertoire.diet
+    def capabilities(self) -> Capabilities:
+        return self.learned.capabilities
 
     @property
     def held(self) -> int:
@@ -94,15 +94,15 @@ class Pump:
 
     def wake_up(self, queue: str, priority: int | None = None) -> None:
         """There may be work in this queue; there is where a priority is named."""
-        if self.lookout.wake_up(queue, priority):
-            self._intake.ring()
+        if self.polling.wake_up(queue, priority):
+            self._commit_queue.ring()
 
     def stop(self, grace: float, *, crashed: bool = False) -> None:
         """Claim no more; after `grace` seconds give back what is still held, as crashed or not."""
         self._crashed = self._crashed or crashed
         stop_by = monotonic() + grace
         self._stop_by = stop_by if self._stop_by is None else min(self._stop_by, stop_by)
-        self._intake.ring()
+        self._commit_queue.ring()
 
     def hold(self, turn: Turn) -> None:
         """The crew has begun this turn."""
@@ -111,9 +111,9 @@ class Pump:
 
     def drop(self, turn: Turn) -> None:
         """The turn is over, and has nothing to store because its claim was lost."""
-        self._intake.forget(turn)
+        self._commit_queue.forget(turn)
         self._release(turn)
-        self._intake.ring()
+        self._commit_queue.ring()
 
     def _release(self, turn: Turn) -> None:
         if self._held.get(turn.claimed.id) is turn:
@@ -131,14 +131,14 @@ class Pump:
         while not self._is_finished(until_idle):
             self.pulse.work()
             try:
-                self._commit(self._intake.take())
+                self._commit(self._commit_queue.take())
                 self._claim()
                 self._attend()
                 self._outage.is_over()
             except UNREACHABLE as error:
                 self._wait_out(error)
             self.pulse.rest()
-            self._intake.sleep(self._next_at)
+            self._commit_queue.sleep(self._next_at)
         self.pulse.rest()
         self._give_back()
 
@@ -166,13 +166,13 @@ class Pump:
         if self._has_moved:
             self._has_moved = False
             self._idle_since = None  # what was woken is not due in what was seen
-        if self._held or not self._harvest.is_empty or self.lookout.is_due_within(until_idle, self.clock.now()):
+        if self._held or not self._claimer.is_empty or self.polling.is_due_within(until_idle, self.clock.now()):
             self._idle_since = None
             return False
         self._idle_since = self._idle_since or monotonic()
         last_look = self._idle_since + IDLE_SECONDS
-        self.lookout.look_by(last_look)
-        return self.lookout.peeked_at >= last_look
+        self.polling.look_by(last_look)
+        return self.polling.peeked_at >= last_look
 
     # committing
 
@@ -187,9 +187,9 @@ class Pump:
         except UNREACHABLE:
             for turn, write in batch:
                 turn.put_back(write)
-            self._intake.put_back(turn for turn, _ in batch)
+            self._commit_queue.put_back(turn for turn, _ in batch)
             raise
-        self._intake.expect(sum(write.ending is None for _, write in batch))
+        self._commit_queue.expect(sum(write.ending is None for _, write in batch))
         for (turn, write), receipt in zip(batch, receipts, strict=True):
             self._settle(turn, write, receipt)
 
@@ -197,7 +197,7 @@ class Pump:
         if receipt.verdict is Verdict.POSTPONED:
             self._postpone(turn, write, receipt.error)
             return
-        self._intake.was_stored(turn)
+        self._commit_queue.was_stored(turn)
         turn.receive(write, receipt)
         if receipt.verdict is Verdict.REFUSED:
             self._reporter.ended(turn, self._watch.refuse(turn, receipt))
@@ -207,13 +207,13 @@ class Pump:
             self._release(turn)
         if write.moves_others:
             self.wake_up("")
-            self._watch.wake_others(write, self.lookout.queues, busy=self._is_busy())
+            self._watch.wake_others(write, self.polling.queues, busy=self._is_busy())
 
     def _postpone(self, turn: Turn, write: Write, error: Exception | None) -> None:
         turn.put_back(write)
         if error is None:  # only locked
-            self._intake.postpone(turn)
-        elif self._intake.postpone_longer(turn) == WORTH_TELLING:
+            self._commit_queue.postpone(turn)
+        elif self._commit_queue.postpone_longer(turn) == WORTH_TELLING:
             self._watch.tell_unstored(turn, error)
 
     def _has_ended(self, turn: Turn, write: Write, ending: Ending, receipt: Receipt) -> None:
@@ -221,7 +221,7 @@ class Pump:
             self._reporter.ended(turn, ending.as_told(receipt.requested))
         now = self.clock.now()
         if (due := write.due_after(receipt.inbox, now)) is not None:
-            self.lookout.expect(due, now)
+            self.polling.expect(due, now)
 
     def _holds(self, turn: Turn) -> bool:
         """Not when it was told of before: a function that could not be stopped has come to its end after all."""
@@ -231,13 +231,13 @@ class Pump:
 
     def _free(self) -> dict[bool, int]:
         """Free slots by colour: for `async def` workflows, or not."""
-        plain, asynchronous = self.crew.free()
+        plain, asynchronous = self.executor.free()
         return {False: plain, True: asynchronous}
 
     def _is_busy(self) -> bool:
         """Whether slots of one colour are all taken: who is woken may be of that colour."""
-        free, diet = self._free(), self.diet
-        return bool((diet.plain and free[False] <= 0) or (diet.asynchronous and free[True] <= 0))
+        free, capabilities = self._free(), self.capabilities
+        return bool((capabilities.plain and free[False] <= 0) or (capabilities.asynchronous and free[True] <= 0))
 
     def _claim(self) -> None:
         """Take due executions while slots are free, the highest priority first."""
@@ -245,38 +245,38 @@ class Pump:
             return
         free, now = self._free(), monotonic()
         if not any(count > 0 for count in free.values()):
-            if now >= self.lookout.chores_at:
+            if now >= self.polling.chores_at:
                 self._peek()  # nothing can be taken, but events are dispatched and schedules fire all the same
             return
-        if (self._harvest.is_empty and now < self.lookout.look_at) or now < self._claim_at(free):
+        if (self._claimer.is_empty and now < self.polling.look_at) or now < self._claim_at(free):
             return
-        told = self.lookout.take_told()
-        if now >= (self.lookout.see_at if self._harvest.is_empty else self.lookout.peek_at):
+        told = self.polling.take_told()
+        if now >= (self.polling.see_at if self._claimer.is_empty else self.polling.peek_at):
             self._peek()  # which sees what is told as well, and what is higher than that
         else:
-            self._harvest.hear(told)
-        self._harvest.take(free, self._begin, lambda: self.wake_up(""))
+            self._claimer.hear(told)
+        self._claimer.take(free, self._begin, lambda: self.wake_up(""))
 
     def _claim_at(self, free: dict[bool, int]) -> float:
         """When the next claim is worth its cost: at once while more slots are free than taken."""
-        return self._harvest.claimed_at + CLAIM_SECONDS if sum(free.values()) < len(self._held) else 0.0
+        return self._claimer.claimed_at + CLAIM_SECONDS if sum(free.values()) < len(self._held) else 0.0
 
     def _begin(self, loaded: Sequence[Loaded]) -> None:
-        self._intake.expect(len(loaded))
-        self.crew.execute(loaded)
+        self._commit_queue.expect(len(loaded))
+        self.executor.execute(loaded)
 
     def cannot_begin(self, claimed: Claimed, error: Exception) -> None:
         """What was claimed has no turn: its workflow cannot be read."""
-        self._harvest.park(claimed, error)
+        self._claimer.park(claimed, error)
 
     def _peek(self) -> None:
         """Look at what is due, and do what else there is to do now and then."""
-        self.lookout.discover_queues()
+        self.polling.discover_queues()
         ask = reading if self._is_draining else single  # who is about to end must have seen everything
         moment, peek = ask(self.alias, self._ask)
         self.clock.sync(peek.now, moment)
-        self._harvest.plan(peek)
-        self.lookout.plan(peek, moment)
+        self._claimer.plan(peek)
+        self.polling.plan(peek, moment)
         self._reporter.looked(peek)
         if self.attendant is not None:
             self.attendant.look(peek)
@@ -288,9 +288,9 @@ class Pump:
         """The chores of a look are done; whether they have moved anything. From any thread."""
         if has_moved:
             self._has_moved = True
-            self.lookout.did_chores(monotonic())
+            self.polling.did_chores(monotonic())
             self.wake_up("")
-        self._intake.ring()
+        self._commit_queue.ring()
 
     @property
     def _is_draining(self) -> bool:
@@ -299,20 +299,20 @@ class Pump:
 
     def _ask(self, cursor: CursorWrapper) -> tuple[float, Peek]:
         dialect = dialect_of(connections[self.alias])
-        queues, complete = self.lookout.queues, self._is_draining
-        return monotonic(), claims.peek(cursor, dialect, queues, alone=self.diet.alone, complete=complete)
+        queues, complete = self.polling.queues, self._is_draining
+        return monotonic(), claims.peek(cursor, dialect, queues, alone=self.capabilities.alone, complete=complete)
 
     # attending to what is under way
 
     def _attend(self) -> None:
         for turn in self._watch.attend(self._held, self.clock.at_least()):
-            self._intake.note(turn)
+            self._commit_queue.note(turn)
         for turn, ending in self._watch.take_timed_out():
             self._reporter.ended(turn, ending)
             self._release(turn)
             self.wake_up("")
         self._reporter.held(len(self._held))
-        if self._harvest.release_orphans():
+        if self._claimer.release_orphans():
             self.wake_up("")
 
     def _next_at(self) -> float:
@@ -327,11 +327,11 @@ class Pump:
     def _next_claim_at(self, free: dict[bool, int]) -> float:
         """When `_claim` has something to do."""
         if not any(free.values()):
-            return self.lookout.chores_at
-        if self._harvest.is_empty:
-            look_at = self.lookout.look_at
+            return self.polling.chores_at
+        if self._claimer.is_empty:
+            look_at = self.polling.look_at
         else:
-            look_at = 0.0 if self._harvest.can_take(free) else self.lookout.peek_at
+            look_at = 0.0 if self._claimer.can_take(free) else self.polling.peek_at
         return max(look_at, self._claim_at(free))
 
     # outages, the end
@@ -341,14 +341,14 @@ class Pump:
         self.pulse.rest()
         if not self._outage.wait_out(error, self._connect_to_write, lambda: self._stop_by):
             return
-        self.lookout.look_now()
+        self.polling.look_now()
         self._idle_since = None  # what was seen may have been left undone
-        self._harvest.expect_orphans()
+        self._claimer.expect_orphans()
         try:
-            if taken := self._harvest.read_back():
-                self._begin(self._harvest.load(taken))
+            if taken := self._claimer.read_back():
+                self._begin(self._claimer.load(taken))
         except UNREACHABLE:
-            self._intake.ring()
+            self._commit_queue.ring()
 
     def _give_back(self) -> None:
         """The grace is over: bodies still running lose their claims, and somebody else does them again."""
@@ -358,9 +358,9 @@ class Pump:
         for turn in held:
             turn.show_long_bodies(monotonic())  # these attempts are lost, and are counted by their rows
         try:
-            self._commit(list(dict.fromkeys([*self._intake.take_all(), *held])))
+            self._commit(list(dict.fromkeys([*self._commit_queue.take_all(), *held])))
             for turn in held:
                 turn.abandon()
-            self._harvest.release_all(crashed=self._crashed)
+            self._claimer.release_all(crashed=self._crashed)
         except UNREACHABLE as error:
             logger.warning("The database cannot be reached (%s); what is held is free when its lease ends.", error)

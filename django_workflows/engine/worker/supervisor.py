@@ -23,8 +23,8 @@ from django_workflows import conf
 from django_workflows.clock import monotonic
 from django_workflows.engine.database.transactions import own_connection
 from django_workflows.engine.worker.keeper import Keeper
-from django_workflows.engine.worker.shared_memory import COUNTERS, Identity, SharedMemory
 from django_workflows.engine.worker.process import WorkerOptions, WorkerProcess
+from django_workflows.engine.worker.shared_memory import COUNTERS, Identity, SharedMemory
 
 logger = logging.getLogger("django_workflows")
 

@@ -14,8 +14,8 @@ from django.db import connections
 from django_workflows import conf
 from django_workflows.authoring.registry import registry
 from django_workflows.clock import monotonic
-from django_workflows.engine.worker.supervisor import Supervisor
 from django_workflows.engine.worker.process import WorkerOptions
+from django_workflows.engine.worker.supervisor import Supervisor
 from django_workflows.management import preflight
 from django_workflows.management.reloading import RELOAD_STATUS, Reloader, run_reloading
 from django_workflows.services import CHORES

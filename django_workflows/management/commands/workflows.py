@@ -10,8 +10,19 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_workflows.management import defining, listing, messages, overview, redriving, showing, starting, switching, triggers, watching
-from django_workflows.management import verbs
+from django_workflows.management import (
+    defining,
+    listing,
+    messages,
+    overview,
+    redriving,
+    showing,
+    starting,
+    switching,
+    triggers,
+    verbs,
+    watching,
+)
 from django_workflows.management.intermixed import IntermixedParser
 from django_workflows.management.output import Output, told
 from django_workflows.management.pipes import until_closed

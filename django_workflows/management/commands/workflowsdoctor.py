@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand
 
 from django_workflows import codec
 from django_workflows.inspection.doctor import HISTORY, LIMIT, Diagnosis, examine
+from django_workflows.management.as_json import to_json
 from django_workflows.management.output import told
 from django_workflows.management.pipes import until_closed
-from django_workflows.management.as_json import to_json
 from django_workflows.management.schema import explained
 
 

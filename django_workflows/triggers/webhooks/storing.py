@@ -11,10 +11,10 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import conf
 from django_workflows.client.messages import publish_or_get
-from django_workflows.engine.events.after_commit import announce
-from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
+from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.events.after_commit import announce
 from django_workflows.models import Execution, Trigger
 from django_workflows.triggers import counting, starting
 from django_workflows.triggers.payloads import Received
