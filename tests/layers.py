@@ -36,7 +36,8 @@ APART = {LEVELS["client"], LEVELS["api"]}
 
 # The same inside the engine, where the packages of one floor never know each other.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"database", "history"}),
+    frozenset({"database"}),
+    frozenset({"history"}),
     frozenset({"claims"}),
     frozenset({"commit"}),
     frozenset({"events"}),

@@ -11,6 +11,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine.commit import sql
 from django_workflows.engine.database.dialects import Dialect, read_uuid
+from django_workflows.engine.database.tables import run
 
 COUNT = """
 WITH r({columns}) AS ({table})
@@ -54,7 +55,7 @@ def count(cursor: CursorWrapper, dialect: Dialect, counts: Counter[UUID]) -> Cou
     free = _ids(cursor, FREE, dialect, counts)
     rows = [(id, number) for id, number in counts.items() if id in free]
     if rows:
-        sql.run(cursor, dialect, COUNT, sql.COUNT_COLUMNS, rows)
+        run(cursor, dialect, COUNT, sql.COUNT_COLUMNS, rows)
     left = counts.keys() - free
     locked = _ids(cursor, EXISTING, dialect, left) if left else set()  # the others have been removed
     return Counter({id: counts[id] for id in locked})

@@ -19,8 +19,8 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import operations
 from django_workflows.clock import database_now
-from django_workflows.engine.commit import sql
 from django_workflows.engine.database.dialects import Dialect, dialect_of, read_uuid
+from django_workflows.engine.database.tables import columns, run
 from django_workflows.engine.database.transactions import transact
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, TriggerType
@@ -49,7 +49,7 @@ SELECT id FROM django_workflows_trigger
 WHERE type = 'schedule' AND enabled AND retired_at IS NULL AND next_at IS NULL LIMIT %s {lock}
 """
 
-COLUMNS = sql.columns(
+COLUMNS = columns(
     id="uuid",
     next_at="timestamptz",
     scheduled_until="timestamptz",
@@ -102,7 +102,7 @@ class _Round:
         self._busy = self._find_busy(rows)
         for trigger in rows:
             self._attend(trigger)
-        sql.run(cursor, dialect, MOVE_ON, COLUMNS, self._moved)
+        run(cursor, dialect, MOVE_ON, COLUMNS, self._moved)
         self._fired.looked_at = len(rows)
         return self._fired
 

@@ -20,7 +20,6 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import clock
 from django_workflows.engine.claims import probes
 from django_workflows.engine.claims import sql as statements
-from django_workflows.engine.commit.sql import choose
 from django_workflows.engine.database.dialects import (
     Dialect,
     dialect_of,
@@ -29,6 +28,7 @@ from django_workflows.engine.database.dialects import (
     read_uuid_or_none,
     store,
 )
+from django_workflows.engine.database.tables import choose
 from django_workflows.engine.history.log import tell_of_lost
 
 PRIORITIES = range(9, -1, -1)

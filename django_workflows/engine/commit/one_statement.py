@@ -19,9 +19,10 @@ from django_workflows.engine.commit import sql
 from django_workflows.engine.commit.transaction import Locked, earliest
 from django_workflows.engine.commit.values import End, Write
 from django_workflows.engine.database.dialects import Dialect
+from django_workflows.engine.database.tables import columns, names
 from django_workflows.models import Status
 
-WRITE_COLUMNS = sql.columns(
+WRITE_COLUMNS = columns(
     id="uuid",
     claim="int",
     status="text",
@@ -105,9 +106,9 @@ def store(
         consumed=consumed,
         lock=dialect.lock,
         writes=table,
-        write_columns=sql.names(WRITE_COLUMNS),
+        write_columns=names(WRITE_COLUMNS),
         steps=steps,
-        step_columns=sql.names(sql.STEP_COLUMNS),
+        step_columns=names(sql.STEP_COLUMNS),
         upsert=sql.ON_STEP_CONFLICT,
         now=dialect.now(),
     )

@@ -8,50 +8,12 @@ database's clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.backends.utils import CursorWrapper
-
 from django_workflows.engine.commit.values import NewEvent, NewExecution, NewSignal, Write
-from django_workflows.engine.database.dialects import Column, Dialect, read_uuid
+from django_workflows.engine.database.tables import columns
 from django_workflows.engine.history.journal import Entry
-
-# SQLite has no arrays; its values are parameters, and a statement has at most 32,766 of them
-SQLITE_PARAMETERS = 30_000
-
-
-def columns(**types: str) -> tuple[Column, ...]:
-    return tuple(Column(name, type) for name, type in types.items())
-
-
-def names(of: Sequence[Column]) -> str:
-    return ", ".join(column.name for column in of)
-
-
-def run(
-    cursor: CursorWrapper, dialect: Dialect, statement: str, of: Sequence[Column], rows: Sequence[Sequence[Any]]
-) -> None:
-    """Execute a statement over a table of values, in as few calls as the database allows. The first is the row's id."""
-    size = SQLITE_PARAMETERS // len(of) if dialect.is_sqlite else 5_000
-    for start in range(0, len(rows), size):
-        batch = rows[start : start + size]
-        table, parameters = dialect.table(of, batch)
-        beside, ids = dialect.beside([row[0] for row in batch]) if "{beside}" in statement else ("", [])
-        text = statement.format(
-            table=table, columns=names(of), now=dialect.now(), tags=dialect.as_json("tags"), beside=beside
-        )
-        cursor.execute(text, [*parameters, *ids])
-
-
-def choose(cursor: CursorWrapper, dialect: Dialect, query: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
-    """The condition that follows the id of rows that `query` finds and locks, and its parameters."""
-    if not dialect.finds_first:
-        return f"IN ({query})", list(parameters)
-    cursor.execute(query, parameters)
-    return dialect.among([read_uuid(row[0]) for row in cursor.fetchall()])
-
 
 LOCK = """
 SELECT id, claim, status, requested, inbox, {now} FROM django_workflows_execution
@@ -194,24 +156,6 @@ def execution_row(child: NewExecution, now: datetime) -> tuple[Any, ...]:
         child.expires_at,
         now,
     )
-
-
-EVENT_COLUMNS = columns(
-    id="uuid",
-    type="text",
-    name="text",
-    execution_id="uuid",
-    data="text",
-    deliver_at="timestamptz",
-    created_at="timestamptz",
-)
-
-INSERT_EVENTS = """
-WITH r({columns}) AS ({table})
-INSERT INTO django_workflows_event ({columns}, source)
-SELECT {columns}, '' FROM r WHERE true
-ON CONFLICT DO NOTHING
-"""
 
 
 def event_row(event: NewEvent, now: datetime) -> tuple[Any, ...]:

@@ -23,7 +23,9 @@ from django_workflows import clock
 from django_workflows.engine.commit import sql
 from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict, Write
 from django_workflows.engine.database.dialects import Dialect, read_uuid
-from django_workflows.engine.history.log import add_pause, tell_of_discarded
+from django_workflows.engine.database.tables import run
+from django_workflows.engine.history import sql as history_sql
+from django_workflows.engine.history.log import tell_of_discarded
 from django_workflows.models import FINISHED, Status
 
 FENCED = Receipt(verdict=Verdict.FENCED)
@@ -157,7 +159,7 @@ def _look_for_pauses(write: Write, row: Locked, now: datetime) -> None:
     if write.ending is not None:
         write.ending = write.ending.unless_taken_back(row.requested)
         if _pauses(write.ending, row):
-            add_pause(write, write.ending.reason, now)
+            write.tell_of_pause(write.ending.reason, now)
 
 
 def _pauses(ending: Ending, row: Locked) -> bool:
@@ -173,7 +175,7 @@ def _store_journal(cursor: CursorWrapper, dialect: Dialect, writes: list[Write],
             chosen |= write.unless_moved  # in place of the open row, which may not have been stored yet
         entries += [sql.step_row(write, entry) for entry in chosen.values()]
     if entries:
-        sql.run(cursor, dialect, sql.UPSERT_STEPS, sql.STEP_COLUMNS, entries)
+        run(cursor, dialect, sql.UPSERT_STEPS, sql.STEP_COLUMNS, entries)
     if forgotten := [id for write in writes for id in write.forgotten]:
         among, parameters = dialect.among(forgotten)
         cursor.execute(sql.FORGET_STEPS.format(among=among), parameters)
@@ -181,9 +183,9 @@ def _store_journal(cursor: CursorWrapper, dialect: Dialect, writes: list[Write],
 
 def _store_messages(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], now: datetime) -> None:
     if children := [sql.execution_row(child, now) for write in writes for child in write.children]:
-        sql.run(cursor, dialect, sql.INSERT_CHILDREN, sql.CHILD_COLUMNS, children)
+        run(cursor, dialect, sql.INSERT_CHILDREN, sql.CHILD_COLUMNS, children)
     if events := [sql.event_row(event, now) for write in writes for event in write.events]:
-        sql.run(cursor, dialect, sql.INSERT_EVENTS, sql.EVENT_COLUMNS, events)
+        run(cursor, dialect, history_sql.INSERT_EVENTS, history_sql.EVENT_COLUMNS, events)
     if cancelled := [id for write in writes for id in write.cancelled]:
         among, parameters = dialect.among(cancelled)
         cursor.execute(sql.CANCEL.format(among=among), parameters)
@@ -208,9 +210,9 @@ def _store_executions(
         elif write.state is not None or (write.had_crashes and _makes_progress(write)):
             touched.append((write.execution_id, write.state, _makes_progress(write)))
     if endings:
-        sql.run(cursor, dialect, sql.END_TURNS, sql.ENDING_COLUMNS, endings)
+        run(cursor, dialect, sql.END_TURNS, sql.ENDING_COLUMNS, endings)
     if touched:
-        sql.run(cursor, dialect, sql.TOUCH, sql.TOUCH_COLUMNS, touched)
+        run(cursor, dialect, sql.TOUCH, sql.TOUCH_COLUMNS, touched)
 
 
 def _makes_progress(write: Write) -> bool:
@@ -283,7 +285,7 @@ def _notify_parents(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]
 def tell_parents(cursor: CursorWrapper, dialect: Dialect, counts: Counter[UUID]) -> None:
     """Wake the (locked) parents whose last awaited child finished."""
     if counts:
-        sql.run(cursor, dialect, sql.CHILDREN_FINISHED, sql.COUNT_COLUMNS, list(counts.items()))
+        run(cursor, dialect, sql.CHILDREN_FINISHED, sql.COUNT_COLUMNS, list(counts.items()))
 
 
 def _deliver_signals(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked]) -> None:
@@ -298,5 +300,5 @@ def _deliver_signals(cursor: CursorWrapper, dialect: Dialect, writes: list[Write
         numbers[signal.execution_id] += 1
         signals.append(sql.signal_row(signal, target.inbox + numbers[signal.execution_id]))
     if signals:
-        sql.run(cursor, dialect, sql.RECEIVE, sql.COUNT_COLUMNS, list(numbers.items()))
-        sql.run(cursor, dialect, sql.INSERT_SIGNALS, sql.SIGNAL_COLUMNS, signals)
+        run(cursor, dialect, sql.RECEIVE, sql.COUNT_COLUMNS, list(numbers.items()))
+        run(cursor, dialect, sql.INSERT_SIGNALS, sql.SIGNAL_COLUMNS, signals)

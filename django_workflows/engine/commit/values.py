@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
+from django_workflows import codec
+from django_workflows.engine.history.ids import new_id
 from django_workflows.engine.history.journal import Entry
+
+_TICK = timedelta(microseconds=1)
 
 
 class NewExecution(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +115,20 @@ class Write(msgspec.Struct, kw_only=True):
     cancelled: list[UUID] = msgspec.field(default_factory=list)  # children of branches that lost a race
     state: str | None = None
     ending: Ending | None = None
+
+    def tell_of_pause(self, reason: str, now: datetime) -> None:
+        """The turn ends with its execution paused; told after whatever else the turn tells."""
+        told = [event.created_at for event in self.events if event.execution_id is not None]
+        done = [entry.completed_at for entry in self.entries.values() if entry.completed_at is not None]
+        event = NewEvent(
+            id=new_id(),
+            type="lifecycle",
+            name="paused",
+            execution_id=self.execution_id,
+            data=codec.encode({"reason": reason} if reason else {}),
+            created_at=max([now, *told, *done]) + _TICK,
+        )
+        self.events.append(event)
 
     @property
     def moves_others(self) -> bool:

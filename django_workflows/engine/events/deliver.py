@@ -12,6 +12,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows.engine.commit import sql
 from django_workflows.engine.commit.transaction import Locked, lock
 from django_workflows.engine.database.dialects import Dialect, read_uuid, store
+from django_workflows.engine.database.tables import columns, run
 from django_workflows.engine.database.transactions import planning_cursor
 from django_workflows.engine.events.published import MISSING, Published, hash_for
 from django_workflows.engine.events.reach import receivers
@@ -63,7 +64,7 @@ ORDER BY s.execution_id, s.seq LIMIT %s
 
 STILL_OPEN = "SELECT id FROM django_workflows_stepresult WHERE status = 'scheduled' AND id {among}"
 
-DELIVERY_COLUMNS = sql.columns(
+DELIVERY_COLUMNS = columns(
     id="uuid",
     execution_id="uuid",
     number="int",
@@ -159,8 +160,8 @@ def deliver(
     ]
     if deliveries:
         counts = [(delivery[1], 1) for delivery in deliveries]
-        sql.run(cursor, dialect, sql.RECEIVE, sql.COUNT_COLUMNS, counts)
-        sql.run(cursor, dialect, DELIVER, DELIVERY_COLUMNS, deliveries)
+        run(cursor, dialect, sql.RECEIVE, sql.COUNT_COLUMNS, counts)
+        run(cursor, dialect, DELIVER, DELIVERY_COLUMNS, deliveries)
     return tuple(delivery[1] for delivery in deliveries), len(rows) == len(first)
 
 

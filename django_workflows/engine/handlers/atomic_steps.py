@@ -20,6 +20,7 @@ from django_workflows.engine.commit import sql
 from django_workflows.engine.commit.values import Write
 from django_workflows.engine.database.dialects import Dialect, dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, sqlstate_of
+from django_workflows.engine.database.tables import run
 from django_workflows.engine.database.transactions import reading, transact
 from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.turn.turn import Turn
@@ -71,7 +72,7 @@ def store_with(turn: Turn, work: Callable[[CursorWrapper], Entry]) -> Entry:
         entry = _call(work, cursor)
         write = turn.empty_write()
         check_fence(cursor, dialect, write)
-        sql.run(cursor, dialect, sql.UPSERT_STEPS, sql.STEP_COLUMNS, [sql.step_row(write, entry)])
+        run(cursor, dialect, sql.UPSERT_STEPS, sql.STEP_COLUMNS, [sql.step_row(write, entry)])
         kept.append(entry)
         return entry
 

@@ -12,41 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import codec, conf
-from django_workflows.engine.commit import sql
-from django_workflows.engine.commit.values import NewEvent, Write
 from django_workflows.engine.database.dialects import Dialect, read_uuid
+from django_workflows.engine.database.tables import run
+from django_workflows.engine.history import sql
 from django_workflows.engine.history.ids import new_id
-from django_workflows.engine.verbs import sql as verbs_sql
-
-_TICK = timedelta(microseconds=1)
-
-
-def add_pause(write: Write, reason: str, now: datetime) -> None:
-    """A turn ends with its execution paused; told after whatever else the turn tells."""
-    told = [event.created_at for event in write.events if event.execution_id is not None]
-    done = [entry.completed_at for entry in write.entries.values() if entry.completed_at is not None]
-    event = NewEvent(
-        id=new_id(),
-        type="lifecycle",
-        name="paused",
-        execution_id=write.execution_id,
-        data=codec.encode({"reason": reason} if reason else {}),
-        created_at=max([now, *told, *done]) + _TICK,
-    )
-    write.events.append(event)
 
 
 def tell_of_pauses(cursor: CursorWrapper, dialect: Dialect, ids: Sequence[UUID]) -> None:
     """The same, of turns that are stored already; one statement."""
     lines = [(new_id(), "lifecycle", "paused", id, "{}") for id in ids]
-    sql.run(cursor, dialect, verbs_sql.LOG, verbs_sql.LOG_COLUMNS, lines)
+    run(cursor, dialect, sql.LOG, sql.LOG_COLUMNS, lines)
 
 
 def tell_of_discarded(cursor: CursorWrapper, dialect: Dialect, rows: Sequence[Sequence[Any]], now: datetime) -> None:
@@ -98,4 +80,4 @@ def _line(type: str, name: str, id: UUID, data: Any, at: datetime) -> tuple[Any,
 
 def _insert(cursor: CursorWrapper, dialect: Dialect, lines: Sequence[tuple[Any, ...]]) -> None:
     if lines:
-        sql.run(cursor, dialect, sql.INSERT_EVENTS, sql.EVENT_COLUMNS, lines)
+        run(cursor, dialect, sql.INSERT_EVENTS, sql.EVENT_COLUMNS, lines)

@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock, codec
-from django_workflows.engine.commit import sql as commit_sql
 from django_workflows.engine.database.dialects import Column, Dialect, read_time, read_uuid, read_uuid_or_none, store
+from django_workflows.engine.database.tables import choose, run
+from django_workflows.engine.history import sql as history_sql
 from django_workflows.engine.verbs import sql
 from django_workflows.models import EventType, Status, transition
 
@@ -119,9 +120,7 @@ class VerbTransaction:
     def execute_on(self, statement: str, query: str, *, among: Iterable[UUID]) -> None:
         """Execute a statement on the rows that `query` finds and locks among these."""
         condition, ids = self.dialect.among(among)
-        chosen, parameters = commit_sql.choose(
-            self.cursor, self.dialect, query.format(among=condition, lock=self.lock), ids
-        )
+        chosen, parameters = choose(self.cursor, self.dialect, query.format(among=condition, lock=self.lock), ids)
         self.cursor.execute(statement.format(now=self.dialect.now(), chosen=chosen), parameters)
 
     def fetch(self, statement: str, *parameters: Any, among: Iterable[UUID] | None = None) -> list[tuple[Any, ...]]:
@@ -130,7 +129,7 @@ class VerbTransaction:
         return rows
 
     def run(self, statement: str, of: Sequence[Column], rows: Sequence[Sequence[Any]]) -> None:
-        commit_sql.run(self.cursor, self.dialect, statement, of, rows)
+        run(self.cursor, self.dialect, statement, of, rows)
 
     def lock_rows(self, ids: Collection[UUID]) -> list[Row]:
         """Lock executions; those of them that exist, and for a worker those that are free."""
@@ -192,11 +191,11 @@ def log(
         event_id = uuid4() if lines else request.event_id
         lines.append((event_id, EventType.OPERATOR.value, request.verb, row.id, codec.encode(data)))
     if lines:
-        work.run(sql.LOG, sql.LOG_COLUMNS, lines)
+        work.run(history_sql.LOG, history_sql.LOG_COLUMNS, lines)
 
 
 def log_refusal(work: VerbTransaction, row: Row, error: Exception) -> None:
     """Tell in the history why a requested verb was not carried out."""
     data = {"error": {"type": type(error).__name__, "message": str(error)}, "requested": row.requested}
     line = (uuid4(), EventType.ERROR.value, row.requested, row.id, codec.encode(data))
-    work.run(sql.LOG, sql.LOG_COLUMNS, [line])
+    work.run(history_sql.LOG, history_sql.LOG_COLUMNS, [line])

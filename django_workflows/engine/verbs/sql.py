@@ -8,7 +8,7 @@ ids, `{lock}` the suffix that locks, `{look}` that of a look for work, `{now}` t
 
 from __future__ import annotations
 
-from django_workflows.engine.commit.sql import columns
+from django_workflows.engine.database.tables import columns
 
 # What carries a request out: everything but a pause whose holder is alive, which parks the execution by itself.
 REQUESTED = """
@@ -27,13 +27,6 @@ LOCK_ROWS = """
 SELECT id, workflow, status, requested, reason, queue, key, key_released, parent_id, generation, claim, error, deadline,
     wake_at, created_at, started_at, completed_at, {now}
 FROM django_workflows_execution WHERE id {among} ORDER BY id {lock}
-"""
-
-LOG_COLUMNS = columns(id="uuid", type="text", name="text", execution_id="uuid", data="text")
-
-LOG = """
-WITH r({columns}) AS ({table})
-INSERT INTO django_workflows_event ({columns}, source, created_at) SELECT {columns}, '', {now} FROM r WHERE true
 """
 
 # pause and resume
