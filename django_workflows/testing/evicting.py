@@ -13,5 +13,5 @@ class EvictingCommitter(InlineCommitter):
     """
 
     def note(self, turn: Turn) -> None:
-        if turn.has_progress_to_store:
-            turn.releasing = True
+        if turn.pending.has_progress:
+            turn.flags.releasing = True

@@ -24,9 +24,9 @@ from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.transactions import transact
 from django_workflows.engine.inline.driver import CallerLoop, CallerThread, InlineCommitter
-from django_workflows.engine.runners.event_loop import LoopTurn
+from django_workflows.engine.runners.event_loop import LoopRunner
 from django_workflows.engine.runners.task_scopes import task_factory
-from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.runners.threads import ThreadRunner
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.models import Execution, Status
 
@@ -91,8 +91,8 @@ def replay_history(history: str) -> None:
     past = msgspec.json.decode(history, type=History)
     turn, ending = _replay(past.loaded, past.taken_at)
     of = f"{past.loaded.claimed.workflow} {past.loaded.claimed.id}"
-    if turn.mismatch is not None:
-        raise AssertionError(f"{of}: {turn.mismatch}") from None
+    if turn.flags.mismatch is not None:
+        raise AssertionError(f"{of}: {turn.flags.mismatch}") from None
     if ending is not None and ending.end is End.FAIL and past.status == Status.COMPLETED:
         raise AssertionError(f"{of} had completed, and fails now: {ending.reason}")
 
@@ -108,14 +108,14 @@ def _replay(loaded: Loaded, moment: datetime) -> tuple[Turn, Ending | None]:
     }
     if definition.is_async:
         return async_to_sync(_replay_on_loop)(past, definition, common)
-    turn = ThreadTurn(past, definition, helpers=CallerThread(), **common)
-    turn.releasing = True  # no new effect may begin
-    return turn, turn.run()
+    runner = ThreadRunner(past, definition, helpers=CallerThread(), **common)
+    runner.turn.flags.releasing = True  # no new effect may begin
+    return runner.turn, runner.run()
 
 
 async def _replay_on_loop(past: Loaded, definition: Any, common: dict[str, Any]) -> tuple[Turn, Ending | None]:
     loop = asyncio.get_running_loop()
     loop.set_task_factory(task_factory)
-    turn = LoopTurn(past, definition, host=CallerLoop(common["committer"]), loop=loop, **common)
-    turn.releasing = True
-    return turn, await turn.run()
+    runner = LoopRunner(past, definition, host=CallerLoop(common["committer"]), loop=loop, **common)
+    runner.turn.flags.releasing = True
+    return runner.turn, await runner.run()

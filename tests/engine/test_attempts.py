@@ -13,7 +13,7 @@ from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import Receipt, Verdict, Write
 from django_workflows.engine.inline.driver import CallerThread
-from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.runners.threads import ThreadRunner
 from django_workflows.engine.turn.turn import Turn
 from tests.engine.test_turn import NOW, _claimed
 
@@ -27,7 +27,7 @@ class StoresWhateverIsNoted:
 
         def log_and_store(turn: Turn, *args: Any) -> None:
             log(turn, *args)
-            if not turn.changed._is_owned():  # type: ignore[attr-defined]  # what another thread would have to wait for
+            if not turn.flags.changed._is_owned():  # type: ignore[attr-defined]  # what another thread would have to wait for
                 self.flush(turn)
 
         monkeypatch.setattr(Turn, "log", log_and_store)
@@ -56,7 +56,7 @@ def test_a_failed_attempt_and_its_place_in_the_history_are_one_write(
     committer = StoresWhateverIsNoted(monkeypatch)
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(flow, {"name": "w"})
     clock = DatabaseClock(NOW, monotonic())
-    ThreadTurn(
+    ThreadRunner(
         Loaded(claimed=_claimed()),
         definition,
         clock=clock,

@@ -15,7 +15,7 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import End, Receipt, Verdict
-from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.runners.threads import ThreadRunner
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.thread_pool import Helpers, Pool
 from tests.engine.test_turn import NOW, _claimed, _message
@@ -31,9 +31,9 @@ class StoresAtOnce:
             turn.receive(write, Receipt(verdict=Verdict.STORED, inbox=write.seen_inbox))
 
 
-def _turn(fn: Callable[[Context], Any], branch_threads: int) -> ThreadTurn:
+def _runner(fn: Callable[[Context], Any], branch_threads: int) -> ThreadRunner:
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(fn, {"name": "w"})
-    return ThreadTurn(
+    return ThreadRunner(
         Loaded(claimed=_claimed()),
         definition,
         clock=DatabaseClock(NOW, monotonic()),
@@ -59,14 +59,14 @@ def test_a_branch_that_waits_goes_on_alone_while_its_sibling_works(first: str) -
         return ctx.do("work", work)
 
     branches = (waits, works) if first == "the one that waits" else (works, waits)
-    turn = _turn(lambda ctx: ctx.gather(*branches), branch_threads=2)
-    runner = threading.Thread(target=turn.run, daemon=True)
-    runner.start()
+    runner = _runner(lambda ctx: ctx.gather(*branches), branch_threads=2)
+    thread = threading.Thread(target=runner.run, daemon=True)
+    thread.start()
     assert is_working.wait(PATIENCE)
-    turn.feed(1, [_message(1)], [])
+    runner.turn.mailbox.feed(1, [_message(1)], [])
     assert went_on.wait(PATIENCE)
-    runner.join(PATIENCE)
-    assert not runner.is_alive()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("branch_threads", [0, 1, 2, 5])
@@ -80,7 +80,7 @@ def test_all_branches_begin_before_the_turn_is_parked(branch_threads: int) -> No
 
         return wait
 
-    ending = _turn(lambda ctx: ctx.gather(*map(branch, range(5))), branch_threads).run()
+    ending = _runner(lambda ctx: ctx.gather(*map(branch, range(5))), branch_threads).run()
     assert ending is not None
     assert ending.end is End.SUSPEND
     assert sorted(begun) == [0, 1, 2, 3, 4]
@@ -97,7 +97,7 @@ def test_no_more_branches_are_in_progress_than_may_be(branch_threads: int) -> No
     def flow(ctx: Context) -> None:
         ctx._perform(Gather("map", [partial(wait, item) for item in range(5)], 3))
 
-    ending = _turn(flow, branch_threads).run()
+    ending = _runner(flow, branch_threads).run()
     assert ending is not None
     assert ending.end is End.SUSPEND
     assert len(begun) == 3
@@ -116,11 +116,11 @@ def test_the_loser_of_a_race_that_waits_for_branches_of_its_own_gives_its_thread
     def wins(ctx: Context) -> bool:
         return ctx.do("win", is_nested.wait, PATIENCE)
 
-    turn = _turn(lambda ctx: ctx.race(nested, wins).index, branch_threads=8)
-    ending = turn.run()
+    runner = _runner(lambda ctx: ctx.race(nested, wins).index, branch_threads=8)
+    ending = runner.run()
     assert ending is not None
     assert ending.output == "1"
-    branches: Any = turn.helpers
+    branches: Any = runner._threads.helpers
     assert _soon(lambda: branches._branches.unused == 8)
 
 
@@ -134,9 +134,9 @@ def test_a_branch_that_catches_everything_gives_its_thread_back_after_the_turn()
             except BaseException:
                 continue
 
-    turn = _turn(lambda ctx: ctx.gather(stubborn, lambda c: c.sleep("1 day")), branch_threads=8)
-    assert turn.run() is not None
-    branches: Any = turn.helpers
+    runner = _runner(lambda ctx: ctx.gather(stubborn, lambda c: c.sleep("1 day")), branch_threads=8)
+    assert runner.run() is not None
+    branches: Any = runner._threads.helpers
     assert _soon(lambda: branches._branches.unused == 8)
 
 

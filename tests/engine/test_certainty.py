@@ -15,11 +15,11 @@ from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims.loading import ChildOutcome, Loaded
 from django_workflows.engine.commit.values import End, Receipt, Verdict
 from django_workflows.engine.history.journal import Entry
-from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.runners.threads import ThreadRunner
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.thread_pool import Helpers
 from tests.engine.test_branch_threads import StoresAtOnce
-from tests.engine.test_turn import NOW, _claimed, _message, _nothing
+from tests.engine.test_turn import NOW, NoRunner, _claimed, _message, _nothing
 
 
 class Counts(StoresAtOnce):
@@ -48,7 +48,7 @@ def commits_before_the_body(before: Callable[[Context], Any], *entries: Entry) -
 
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(flow, {"name": "w"})
     child = ChildOutcome(id=CHILD, workflow="c", status="completed", output="1", error=None, reason="")
-    turn = ThreadTurn(
+    runner = ThreadRunner(
         Loaded(claimed=_claimed(), entries=list(entries), inbox=[_message(1)], children={CHILD: child}),
         definition,
         clock=DatabaseClock(NOW, monotonic()),
@@ -56,7 +56,7 @@ def commits_before_the_body(before: Callable[[Context], Any], *entries: Entry) -
         alias="default",
         helpers=Helpers(4),
     )
-    ending = turn.run()
+    ending = runner.run()
     assert ending is not None
     assert ending.end is End.COMPLETE, ending.reason
     return seen[0]
@@ -131,24 +131,19 @@ def test_a_body_waits_for_the_state_that_people_see() -> None:
 def test_a_write_that_came_back_is_waited_for_again() -> None:
     """DBF-06: the number of the write that bodies wait for is that of the one that holds what was put back."""
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(_nothing, {"name": "w"})
-    turn = ThreadTurn(
-        Loaded(claimed=_claimed()),
-        definition,
-        clock=DatabaseClock(NOW, monotonic()),
-        committer=Counts(),
-        alias="default",
-        helpers=Helpers(4),
-    )
+    clock = DatabaseClock(NOW, monotonic())
+    loaded = Loaded(claimed=_claimed())
+    turn = Turn(loaded, definition, clock=clock, committer=Counts(), alias="default", runner=NoRunner())
     turn.record(turn.new_entry("1", "step", "a"))
     under_way = turn.take_write()
     assert under_way is not None
-    turn.call_certain(turn.settle(recorded("sleep", "", key="2"), "succeeded"))
-    assert turn.mark(but_certain=True) == 1
+    turn.pending.call_certain(turn.settle(recorded("sleep", "", key="2"), "succeeded"))
+    assert turn.pending.mark(but_certain=True) == 1
     turn.put_back(under_way)
-    assert turn.mark(but_certain=True) == 2
+    assert turn.pending.mark(but_certain=True) == 2
     merged = turn.take_write()
     assert merged is not None
     turn.receive(merged, Receipt(verdict=Verdict.STORED))
-    assert turn.is_stored(2)
-    turn.call_certain(turn.settle(recorded("sleep", "", key="3"), "succeeded"))
-    assert (turn.mark(but_certain=True), turn.mark()) == (2, 3)
+    assert turn.pending.is_stored(2)
+    turn.pending.call_certain(turn.settle(recorded("sleep", "", key="3"), "succeeded"))
+    assert (turn.pending.mark(but_certain=True), turn.pending.mark()) == (2, 3)

@@ -17,7 +17,7 @@ from django_workflows.engine.turn.effects import TimerWait
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.in_flight import Watch
 from django_workflows.models import Status, StepKind
-from tests.engine.test_turn import NOW, Notebook, _claimed, _nothing
+from tests.engine.test_turn import NOW, NoRunner, Notebook, _claimed, _nothing
 from tests.factories import make_execution, make_wait
 
 WIDE = 10.0  # seconds that the clock's question took
@@ -27,7 +27,9 @@ def _turn(claimed_at_least: float = 0.0) -> Turn:
     claimed = _claimed(claimed_at=NOW + timedelta(seconds=claimed_at_least))
     clock = DatabaseClock(NOW, monotonic() - WIDE)
     definition: WorkflowDefinition[[], None] = WorkflowDefinition(_nothing, {"name": "w"})
-    return Turn(Loaded(claimed=claimed), definition, clock=clock, committer=Notebook(), alias="default")
+    return Turn(
+        Loaded(claimed=claimed), definition, clock=clock, committer=Notebook(), alias="default", runner=NoRunner()
+    )
 
 
 def test_a_timer_whose_moment_may_not_have_come_goes_on() -> None:
@@ -35,18 +37,18 @@ def test_a_timer_whose_moment_may_not_have_come_goes_on() -> None:
     turn = _turn()
     deadline = NOW + timedelta(seconds=WIDE / 2)
     assert deadline < turn.clock.now()
-    assert turn.resolve(TimerWait("1", deadline)) is None
+    assert turn.mailbox.resolve(TimerWait("1", deadline)) is None
 
 
 def test_what_was_claimed_because_it_was_due_is_due() -> None:
     turn = _turn(claimed_at_least=WIDE / 2)
-    assert turn.resolve(TimerWait("1", NOW + timedelta(seconds=WIDE / 2))) is True
+    assert turn.mailbox.resolve(TimerWait("1", NOW + timedelta(seconds=WIDE / 2))) is True
 
 
 @pytest.mark.parametrize("delay", [timedelta(), timedelta(seconds=-1)])
 def test_no_delay_is_over_at_once(delay: timedelta) -> None:
     turn = _turn()
-    assert turn.resolve(TimerWait("1", turn.after(delay))) is True
+    assert turn.mailbox.resolve(TimerWait("1", turn.after(delay))) is True
 
 
 def test_a_delay_is_not_shorter_than_it_was_meant_to_be() -> None:
@@ -80,7 +82,7 @@ def test_who_ends_a_turn_from_outside_shelves_its_waits_for_events(end: str) -> 
     loaded = Loaded(claimed=_claimed(id=row.pk, deadline=NOW), entries=[Entry(**fields)])
     definition: WorkflowDefinition[[], None] = WorkflowDefinition(_nothing, {"name": "w"})
     clock = DatabaseClock(NOW, monotonic())
-    turn = Turn(loaded, definition, clock=clock, committer=Notebook(), alias="default")
+    turn = Turn(loaded, definition, clock=clock, committer=Notebook(), alias="default", runner=NoRunner())
     if end == "deadline":
         Watch("default").attend({turn.claimed.id: turn}, NOW)
     else:
@@ -95,4 +97,4 @@ def test_a_timer_is_not_over_at_once_because_the_clock_was_put_back() -> None:
     turn = _turn()
     turn.now()
     turn.clock.sync(NOW - timedelta(hours=1), monotonic())
-    assert turn.resolve(TimerWait("1", turn.after(timedelta(minutes=1)))) is None
+    assert turn.mailbox.resolve(TimerWait("1", turn.after(timedelta(minutes=1)))) is None

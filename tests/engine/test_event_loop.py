@@ -14,7 +14,7 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import End, Ending
-from django_workflows.engine.runners.event_loop import LoopTurn
+from django_workflows.engine.runners.event_loop import LoopRunner
 from django_workflows.engine.runners.task_scopes import task_factory
 from django_workflows.engine.turn.effects import Outcome
 from django_workflows.engine.turn.turn import Turn
@@ -39,11 +39,11 @@ class Here:
         StoresAtOnce().flush(turn)
 
 
-def _turn(fn: Callable[[AsyncContext], Awaitable[Any]]) -> LoopTurn:
+def _runner(fn: Callable[[AsyncContext], Awaitable[Any]]) -> LoopRunner:
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(fn, {"name": "w"})
     loop = asyncio.get_running_loop()
     loop.set_task_factory(task_factory)
-    return LoopTurn(
+    return LoopRunner(
         Loaded(claimed=_claimed()),
         definition,
         clock=DatabaseClock(NOW, monotonic()),
@@ -56,7 +56,7 @@ def _turn(fn: Callable[[AsyncContext], Awaitable[Any]]) -> LoopTurn:
 
 def _run(fn: Callable[[AsyncContext], Awaitable[Any]]) -> Ending | None:
     async def main() -> Ending | None:
-        return await asyncio.wait_for(_turn(fn).run(), PATIENCE)
+        return await asyncio.wait_for(_runner(fn).run(), PATIENCE)
 
     return asyncio.run(main())
 
@@ -88,10 +88,10 @@ def test_a_timer_that_rings_early_is_set_again_while_something_else_goes_on() ->
 
             await ctx.gather(timer, lambda inner: inner.do("body", body))
 
-        turn = _turn(flow)
-        running = asyncio.ensure_future(turn.run())
+        runner = _runner(flow)
+        running = asyncio.ensure_future(runner.run())
         await asyncio.sleep(0.02)
-        turn.clock.sync(NOW, monotonic())  # the clock is read anew: what was estimated before was 20 ms ahead
+        runner.turn.clock.sync(NOW, monotonic())  # the clock is read anew: what was estimated before was 20 ms ahead
         return await asyncio.wait_for(running, PATIENCE)
 
     ending = asyncio.run(main())
@@ -100,18 +100,19 @@ def test_a_timer_that_rings_early_is_set_again_while_something_else_goes_on() ->
 
 
 def test_a_parked_turn_is_not_kept_in_memory_by_its_timers() -> None:
-    async def main() -> weakref.ref[LoopTurn]:
+    async def main() -> weakref.ref[LoopRunner]:
         async def flow(ctx: AsyncContext) -> None:
             await ctx.sleep("2 days")
 
-        turn = _turn(flow)
-        ending = await turn.run()
+        runner = _runner(flow)
+        ending = await runner.run()
         assert ending is not None
         assert ending.end is End.SUSPEND
-        assert turn.timer is not None
-        assert turn.timer.cancelled()
-        return weakref.ref(turn)
+        timer = runner._tasks.timer
+        assert timer is not None
+        assert timer.cancelled()
+        return weakref.ref(runner)
 
-    turn = asyncio.run(main())
+    runner = asyncio.run(main())
     gc.collect()
-    assert turn() is None
+    assert runner() is None

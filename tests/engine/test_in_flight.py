@@ -12,13 +12,14 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, database_now, monotonic
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.turn.effects import MessageWait
+from django_workflows.engine.turn.flags import Flags
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker import claimer
 from django_workflows.engine.worker.capabilities import Capabilities
 from django_workflows.engine.worker.in_flight import AT_ONCE, Watch
 from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Execution, Status
-from tests.engine.test_turn import NOW, Notebook, _claimed, _nothing
+from tests.engine.test_turn import NOW, NoRunner, Notebook, _claimed, _nothing
 from tests.factories import make_execution, make_signal
 
 ALIAS = "default"
@@ -30,16 +31,17 @@ class Silent:
     def held(self, *args: Any) -> None: ...
 
 
-def _turn(execution: Execution | None = None, turn_type: type[Turn] = Turn, **claimed: Any) -> Turn:
+def _turn(execution: Execution | None = None, **claimed: Any) -> Turn:
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(_nothing, {"name": "w"})
     if execution is not None:
         claimed = {"id": execution.id, "claim": execution.claim} | claimed
     clock = DatabaseClock(NOW, monotonic())
-    return turn_type(Loaded(claimed=_claimed(**claimed)), definition, clock=clock, committer=Notebook(), alias=ALIAS)
+    loaded = Loaded(claimed=_claimed(**claimed))
+    return Turn(loaded, definition, clock=clock, committer=Notebook(), alias=ALIAS, runner=NoRunner())
 
 
 def _waits_for_go(turn: Turn) -> Turn:
-    turn.waits["1"] = MessageWait("1", None, "go", False)
+    turn.mailbox.waits["1"] = MessageWait("1", None, "go", False)
     return turn
 
 
@@ -49,34 +51,29 @@ def test_an_old_turn_that_has_something_to_tell_does_not_hide_the_new_one_that_w
     execution = make_execution(Status.RUNNING, claim=2)
     make_signal(execution, "go")
     old, new = _waits_for_go(_turn(execution, claim=1)), _waits_for_go(_turn(execution))
-    old.abandon()
+    old.flags.abandon()
     watch = Watch(ALIAS)
     watch.note([new])
     watch.note([old])
     watch.attend({execution.id: new}, NOW)
-    assert [message.name for message in new.inbox] == ["go"]
+    assert [message.name for message in new.mailbox.unread] == ["go"]
 
 
 @pytest.mark.django_db
-def test_each_of_thousands_is_looked_at_within_a_round() -> None:
+def test_each_of_thousands_is_looked_at_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some end meanwhile, and others begin."""
-    seen: set[Any] = set()
-
-    class Seen(Turn):
-        def show_long_bodies(self, since: float) -> None:
-            seen.add(self.claimed.id)
-
-    turns = [_turn(turn_type=Seen) for _ in range(3 * AT_ONCE + 1)]
+    turns = [_turn() for _ in range(3 * AT_ONCE + 1)]
     for turn in turns:
-        turn.in_flight["1"] = None  # type: ignore[assignment]  # only that there is a body counts
+        turn.bodies.enter(turn.new_entry("1", "step", "long"))
     held = {turn.claimed.id: turn for turn in turns[:-1]}
+    monkeypatch.setattr("django_workflows.engine.worker.in_flight.LONG_BODY_SECONDS", -1.0)
     watch = Watch(ALIAS)
     for _ in range(8):
         watch._look_at = 0.0
         watch.attend(held, NOW)
         held.pop(next(iter(held)))
         held[turns[-1].claimed.id] = turns[-1]
-    assert set(held) <= seen
+    assert all(turn.pending.has_something for turn in held.values())
 
 
 @pytest.mark.django_db
@@ -84,19 +81,21 @@ def test_turns_that_end_while_claims_are_counted_do_no_harm() -> None:
     """Threads drop turns whose claims were lost whenever they come to their end."""
     pump = Pump(uuid4(), Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
 
-    class EndsNow(Turn):
+    class EndsNow(Flags):
         """Another thread drops this turn at the moment at which somebody looks whether it was abandoned."""
 
         @property
         def abandoned(self) -> bool:
-            pump._held.pop(self.claimed.id, None)
+            pump._held.popitem()
             return True
 
         @abandoned.setter
         def abandoned(self, value: bool) -> None: ...
 
     for _ in range(3):
-        pump.hold(_turn(turn_type=EndsNow))
+        turn = _turn()
+        turn.flags = EndsNow(NoRunner().has_changed)
+        pump.hold(turn)
     assert pump._claimer.release_orphans() is False
 
 

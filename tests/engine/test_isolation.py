@@ -107,7 +107,7 @@ def test_a_commit_that_fails_in_any_way_loses_no_write(monkeypatch: pytest.Monke
     monkeypatch.setattr("django_workflows.engine.worker.pump.store_all", fail)
     with pytest.raises(OperationalError):
         pump._commit([turn])
-    assert turn.has_something_to_store
+    assert turn.pending.has_something
 
 
 def _look() -> Peek:

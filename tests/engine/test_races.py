@@ -16,7 +16,8 @@ from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, monotonic
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import End, Write
-from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.runners.threads import ThreadRunner
+from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.thread_pool import Helpers
 from tests.engine.test_branch_threads import StoresAtOnce
 from tests.engine.test_turn import NOW, _claimed, _message
@@ -37,9 +38,9 @@ def _hasty_threads() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def _turn(flow: Flow, names: str) -> ThreadTurn:
+def _runner(flow: Flow, names: str) -> ThreadRunner:
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(flow, {"name": "w"})
-    return ThreadTurn(
+    return ThreadRunner(
         Loaded(claimed=_claimed(), inbox=[_message(number, name) for number, name in enumerate(names, 1)]),
         definition,
         clock=DatabaseClock(NOW, monotonic()),
@@ -49,8 +50,8 @@ def _turn(flow: Flow, names: str) -> ThreadTurn:
     )
 
 
-def _output(turn: ThreadTurn) -> Any:
-    ending = turn.run()
+def _output(runner: ThreadRunner) -> Any:
+    ending = runner.run()
     assert ending is not None
     assert ending.end is End.COMPLETE, ending
     return msgspec.json.decode(ending.output or "null")
@@ -82,7 +83,7 @@ def test_what_the_losers_waited_for_stays(size: int) -> None:
             winner = ctx.race(*[_wait(name, chance.randrange(200)) for name in names])
             return [winner.value, _rest(ctx, names)]
 
-        won, rest = _output(_turn(flow, names))
+        won, rest = _output(_runner(flow, names))
         assert sorted(won + rest) == list(names), seed
 
 
@@ -96,7 +97,7 @@ def test_what_the_losers_of_nested_races_waited_for_stays() -> None:
             winner = ctx.race(lambda c: c.race(*inner).value, _wait("c", chance.randrange(200)))
             return [winner.value, _rest(ctx, "abc")]
 
-        won, rest = _output(_turn(flow, "abc"))
+        won, rest = _output(_runner(flow, "abc"))
         assert sorted(won + rest) == list("abc"), seed
 
 
@@ -110,7 +111,7 @@ def test_a_step_that_ends_meanwhile_makes_nobody_lose_what_it_has_got() -> None:
             winner = ctx.race(_wait("a", chance.randrange(100)), lambda c: c.do("work", sum, range(long)) and "")
             return [winner.index, _rest(ctx, "a")]
 
-        index, rest = _output(_turn(flow, "a"))
+        index, rest = _output(_runner(flow, "a"))
         assert rest == ("" if index == 0 else "a"), seed
 
 
@@ -122,18 +123,18 @@ def test_what_is_decided_is_stored_with_what_decided_it() -> None:
         def flow(ctx: Context, chance: random.Random = chance) -> None:
             ctx.race(_wait("a", chance.randrange(200)), _wait("b", chance.randrange(200)))
 
-        turn = _turn(flow, "ab")
+        runner = _runner(flow, "ab")
         stored: list[Write] = []
         is_over = threading.Event()
 
-        def store(turn: ThreadTurn = turn, stored: list[Write] = stored, is_over: threading.Event = is_over) -> None:
+        def store(turn: Turn = runner.turn, stored: list[Write] = stored, is_over: threading.Event = is_over) -> None:
             while not is_over.is_set():
                 if (write := turn.take_write()) is not None:
                     stored.append(write)
 
         pump = threading.Thread(target=store)
         pump.start()
-        turn.run()
+        runner.run()
         is_over.set()
         pump.join(PATIENCE)
         for write in stored:

@@ -26,7 +26,7 @@ from django_workflows.engine.worker.capabilities import Capabilities
 from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Execution, Status, StepStatus
 from tests.engine.test_branch_threads import StoresAtOnce
-from tests.engine.test_turn import _claimed
+from tests.engine.test_turn import NoRunner, _claimed
 from tests.factories import ago, make_execution, make_signal
 from tests.proof.database_faults import ACCIDENTS
 from tests.proof.tapping import is_commit, tapped
@@ -44,7 +44,9 @@ def _turn(execution: Execution, **claimed: Any) -> Turn:
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(_nothing, {"name": "fulfil"})
     taken = _claimed(id=execution.id, workflow="fulfil", claim=execution.claim, **claimed)
     clock = DatabaseClock(database_now(), monotonic())
-    return Turn(Loaded(claimed=taken), definition, clock=clock, committer=StoresAtOnce(), alias=ALIAS)
+    return Turn(
+        Loaded(claimed=taken), definition, clock=clock, committer=StoresAtOnce(), alias=ALIAS, runner=NoRunner()
+    )
 
 
 def _taken(turn: Turn) -> Write:
@@ -57,8 +59,8 @@ def test_a_step_that_has_stored_its_outcome_is_not_shown_as_running_afterwards()
     execution = make_execution(Status.RUNNING)
     turn = _turn(execution)
     entry = turn.new_entry("1", "step", "charge", attempts=1)
-    turn.enter(entry)
-    turn.show_long_bodies(monotonic() + 1)
+    turn.bodies.enter(entry)
+    turn.bodies.show_long(monotonic() + 1)
     shown = _taken(turn)
     turn.record(turn.final_entry(entry, "5"))  # as a transactional step does, in a transaction of its own
     store_all(ALIAS, [_taken(turn)])
@@ -98,13 +100,13 @@ def test_a_deadline_that_cannot_be_stored_now_is_kept_until_it_can(
             watch.attend({turn.claimed.id: turn}, turn.now())
         except (ConnectionLost, AmbiguousCommit):
             assert fault is not None
-    assert not turn.abandoned
+    assert not turn.flags.abandoned
     watch._look_at = 0.0
     watch.attend({turn.claimed.id: turn}, turn.now())
     execution.refresh_from_db()
     assert execution.status == Status.FAILED
     assert execution.steps.count() == 1
-    assert turn.abandoned
+    assert turn.flags.abandoned
 
 
 class Silent:

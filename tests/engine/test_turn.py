@@ -40,11 +40,21 @@ def _message(number: int, name: str = "go", step_key: str = "") -> Unread:
 def _nothing(ctx: Any) -> None: ...
 
 
+class NoRunner:
+    """For turns whose function nobody runs."""
+
+    def has_changed(self) -> None: ...
+
+    def unwind(self) -> None: ...
+
+
 @pytest.fixture
 def turn() -> Turn:
     definition: WorkflowDefinition[..., Any] = WorkflowDefinition(_nothing, {"name": "w"})
     clock = DatabaseClock(NOW, monotonic())
-    return Turn(Loaded(claimed=_claimed()), definition, clock=clock, committer=Notebook(), alias="default")
+    return Turn(
+        Loaded(claimed=_claimed()), definition, clock=clock, committer=Notebook(), alias="default", runner=NoRunner()
+    )
 
 
 def test_who_waits_for_a_later_write_is_answered_when_it_was_merged_with_one_that_came_back(turn: Turn) -> None:
@@ -52,20 +62,20 @@ def test_who_waits_for_a_later_write_is_answered_when_it_was_merged_with_one_tha
     under_way = turn.take_write()
     assert under_way is not None
     turn.record(turn.new_entry("2", "step", "b"))
-    mark = turn.mark()
+    mark = turn.pending.mark()
     turn.put_back(under_way)  # its row was locked, or the connection was lost
-    assert turn.mark() == mark
+    assert turn.pending.mark() == mark
     merged = turn.take_write()
     assert merged is not None
     assert len(merged.entries) == 2
-    assert not turn.is_stored(mark)
+    assert not turn.pending.is_stored(mark)
     turn.receive(merged, Receipt(verdict=Verdict.STORED))
-    assert turn.is_stored(mark)
+    assert turn.pending.is_stored(mark)
 
 
 def test_a_message_is_consumed_by_one_of_two_branches_that_wait_for_it(turn: Turn) -> None:
     message = _message(1)
-    turn.feed(1, [message], [])
+    turn.mailbox.feed(1, [message], [])
     first, second = (turn.new_entry(key, "signal", "go") for key in ("1.0.1", "1.1.1"))
     assert turn.take(first, message, "1") is not None
     assert turn.take(second, message, "1") is None
@@ -73,23 +83,23 @@ def test_a_message_is_consumed_by_one_of_two_branches_that_wait_for_it(turn: Tur
 
 def test_a_message_whose_consumption_is_being_stored_is_not_read_again(turn: Turn) -> None:
     message = _message(1)
-    turn.feed(1, [message], [])
+    turn.mailbox.feed(1, [message], [])
     turn.take(turn.new_entry("1", "signal", "go"), message, "1")
     turn.take_write()
-    turn.feed(2, [message, _message(2)], [])
-    assert [unread.number for unread in turn.inbox] == [2]
+    turn.mailbox.feed(2, [message, _message(2)], [])
+    assert [unread.number for unread in turn.mailbox.unread] == [2]
 
 
 def test_a_timeout_is_not_proposed_when_a_message_came_in_the_last_moment(turn: Turn) -> None:
     entry = turn.record(turn.new_entry("1", "signal", "go", deadline=NOW + timedelta(hours=1)))
     wait = MessageWait("1", entry.deadline, "go", False)
-    turn.feed(1, [_message(1)], [])
+    turn.mailbox.feed(1, [_message(1)], [])
     assert turn.settle_unless_moved(entry, "succeeded", wait) is None
 
 
 def test_a_timeout_is_proposed_with_the_inbox_that_was_read_last(turn: Turn) -> None:
     entry = turn.record(turn.new_entry("1", "signal", "go", deadline=NOW))
-    turn.feed(3, [], [])
+    turn.mailbox.feed(3, [], [])
     turn.settle_unless_moved(entry, "succeeded", MessageWait("1", NOW, "go", False))
     write = turn.take_write()
     assert write is not None
@@ -97,9 +107,9 @@ def test_a_timeout_is_proposed_with_the_inbox_that_was_read_last(turn: Turn) -> 
 
 
 def test_an_event_for_a_wait_of_an_earlier_generation_is_not_taken_for_another_event(turn: Turn) -> None:
-    turn.feed(1, [_message(1, "order.paid", step_key="3")], [])
-    assert turn.message_for(MessageWait("3", None, "order.shipped", True)) is None
-    assert turn.message_for(MessageWait("3", None, "order.paid", True)) is not None
+    turn.mailbox.feed(1, [_message(1, "order.paid", step_key="3")], [])
+    assert turn.mailbox.message_for(MessageWait("3", None, "order.shipped", True)) is None
+    assert turn.mailbox.message_for(MessageWait("3", None, "order.paid", True)) is not None
 
 
 def test_what_an_iteration_did_not_ask_for_is_a_mismatch(turn: Turn) -> None:

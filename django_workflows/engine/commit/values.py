@@ -131,6 +131,34 @@ class Write(msgspec.Struct, kw_only=True):
         self.events.append(event)
 
     @property
+    def has_something(self) -> bool:
+        """Whether there is anything in it to store."""
+        return bool(self.entries or self.consumed) or self.has_more_than_outcomes
+
+    @property
+    def has_more_than_outcomes(self) -> bool:
+        """Whether there is more in it than rows of the journal and messages that were read."""
+        return bool(
+            self.ending
+            or self.unless_moved
+            or self.events
+            or self.children
+            or self.signals
+            or self.forgotten
+            or self.cancelled
+            or self.state is not None
+        )
+
+    def extend(self, later: Write) -> None:
+        """Put what was recorded later into this write."""
+        self.entries.update(later.entries)
+        self.unless_moved.update(later.unless_moved)
+        for name in ("forgotten", "children", "events", "signals", "consumed", "cancelled"):
+            getattr(self, name).extend(getattr(later, name))
+        self.state = later.state if later.state is not None else self.state
+        self.ending = later.ending or self.ending
+
+    @property
     def moves_others(self) -> bool:
         """Whether other executions, or those who dispatch events, have something to do after it."""
         if (ending := self.ending) is not None and (self.parent_id is not None or ending.end is End.CANCEL):

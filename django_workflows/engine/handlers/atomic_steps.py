@@ -70,7 +70,7 @@ def store_with(turn: Turn, work: Callable[[CursorWrapper], Entry]) -> Entry:
 
     def together(cursor: CursorWrapper) -> Entry:
         entry = _call(work, cursor)
-        write = turn.empty_write()
+        write = turn.pending.empty()
         check_fence(cursor, dialect, write)
         run(cursor, dialect, sql.UPSERT_STEPS, sql.STEP_COLUMNS, [sql.step_row(write, entry)])
         kept.append(entry)
@@ -89,7 +89,7 @@ def store_with(turn: Turn, work: Callable[[CursorWrapper], Entry]) -> Entry:
         except _Foreign as foreign:
             error = foreign.error
             break
-        if turn.abandoned:
+        if turn.flags.abandoned:
             raise Abandoned
         time.sleep(pause * random.uniform(0.5, 1))
         pause = min(pause * 2, 2.0)

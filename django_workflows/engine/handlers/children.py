@@ -53,7 +53,7 @@ def _start(turn: Turn, key: str, command: commands.StartChild) -> Procedure:
     entry = yield Query(KeyedStart(turn, entry, definition, command.args, command.kwargs))
     with turn.lock:
         turn.journal.put(entry)
-        if turn.is_closed(key):  # its branch has lost a race meanwhile
+        if turn.mailbox.is_closed(key):  # its branch has lost a race meanwhile
             close(turn, entry)
             raise Parked
     return entry
@@ -120,12 +120,12 @@ def _has_key(definition: WorkflowDefinition[..., Any]) -> bool:
 
 def settle_if_ended(turn: Turn, entry: Entry) -> Entry:
     """Record what the child came to, when it has ended."""
-    outcome = turn.children.get(entry.child_id) if entry.child_id is not None else None
+    outcome = turn.mailbox.children.get(entry.child_id) if entry.child_id is not None else None
     if outcome is None:
         return entry
     if outcome.status == Status.COMPLETED:
         output = outcome.output if outcome.output is not None else "null"
-        return turn.call_certain(turn.settle(entry, "succeeded", output=output))
+        return turn.pending.call_certain(turn.settle(entry, "succeeded", output=output))
     return turn.settle(entry, "failed", error=codec.encode(_error_of(outcome), max_bytes=2 * codec.MAX_BYTES))
 
 
@@ -172,7 +172,7 @@ def map_children(turn: Turn, scope: str, key: str, command: commands.MapChildren
         open_ids = tuple(entry.child_id for entry in entries if not entry.is_final and entry.child_id is not None)
         if not open_ids and len(entries) == len(command.items):
             break
-        if not any(id in turn.children for id in open_ids):
+        if not any(id in turn.mailbox.children for id in open_ids):
             # half a window at a time: waking for each child would replay the parent as often as it has children
             needed = len(open_ids) if len(entries) == len(command.items) else max(1, window // 2)
             yield ChildWait(key, None, open_ids, min(needed, len(open_ids)))

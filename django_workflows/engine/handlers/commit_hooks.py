@@ -38,5 +38,5 @@ def _call(turn: Turn, effect: Invoke, function: Callable[[], Any]) -> None:
             effect.entry.name,
             name,
         )
-        data = {"step": effect.entry.key, "hook": name, "error": turn.without_secrets(codec.encode_exception(error))}
+        data = {"step": effect.entry.key, "hook": name, "error": turn.secrets.hide(codec.encode_exception(error))}
         turn.log("error", effect.entry.name, data)

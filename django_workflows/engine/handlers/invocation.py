@@ -91,7 +91,7 @@ async def _call_async(effect: Invoke) -> Outcome:
     except TimeoutError as error:
         return Outcome(error=timed_out(effect) if limit.expired() else error)
     except BaseException as error:
-        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
             raise
         return Outcome(error=error)
 
@@ -101,7 +101,7 @@ async def _within(limit: asyncio.Timeout, call: Awaitable[Any]) -> Any:
         return await call
 
 
-def _is_being_cancelled() -> bool:
+def is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -229,7 +229,7 @@ def insist(turn: Turn, fn: Callable[[], T]) -> T:
         except OperationalError as error:
             if connections[turn.alias].in_atomic_block or not is_retryable(error):
                 raise
-        if turn.abandoned:
+        if turn.flags.abandoned:
             raise Abandoned
         time.sleep(pause * random.uniform(0.5, 1))
         pause = min(pause * 2, 2.0)
@@ -246,4 +246,4 @@ def refresh(turn: Turn) -> None:
         unread = [message for _, message in read_unread(cursor, dialect, [turn.claimed.id])]
         return row[0] if row else 0, unread, read_outcomes(cursor, dialect, turn.open_children())
 
-    turn.feed(*insist(turn, lambda: reading(turn.alias, read)))
+    turn.mailbox.feed(*insist(turn, lambda: reading(turn.alias, read)))

@@ -39,7 +39,7 @@ class LookAfter:
     def _look(self, cursor: CursorWrapper) -> bool:
         turn, child_id = self.turn, self.entry.child_id
         assert child_id is not None
-        turn.feed(0, [], read_outcomes(cursor, dialect_of(connections[turn.alias]), [child_id]))
+        turn.mailbox.feed(0, [], read_outcomes(cursor, dialect_of(connections[turn.alias]), [child_id]))
         return not Execution.objects.using(turn.alias).filter(pk=child_id, parent=turn.claimed.id).exists()
 
 

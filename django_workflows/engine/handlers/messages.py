@@ -68,7 +68,7 @@ def end(turn: Turn, scope: str, key: str, command: commands.End, entry: Entry | 
     if command.verb == "pause":
         if entry is None:
             turn.settle(turn.new_entry(key, "pause", "pause"), "succeeded")
-            turn.pausing = command.reason or "The workflow paused itself."
+            turn.flags.pausing = command.reason or "The workflow paused itself."
             yield Stop(key, None)
         return
     yield Barrier()

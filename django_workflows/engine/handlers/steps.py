@@ -18,7 +18,7 @@ from django_workflows.engine.claims.worker_name import worker_name
 from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.turn import reporting
 from django_workflows.engine.turn.effects import Barrier, Deliver, Invoke, Outcome, Stop, TimerWait
-from django_workflows.engine.turn.flags import LATEST
+from django_workflows.engine.turn.moments import LATEST
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import StepFailed
 
@@ -82,7 +82,7 @@ def _input_of(turn: Turn, command: commands.DoStep) -> str | None:
         text = codec.encode([args, dict(command.kwargs)] if command.kwargs else args)
     except (ValueError, TypeError, RecursionError):
         return None
-    return str(turn.without_secrets(text))
+    return str(turn.secrets.hide(text))
 
 
 def _tell_of_the_lost(turn: Turn, entry: Entry, lost: int) -> None:
@@ -115,9 +115,7 @@ def _current(turn: Turn, command: commands.DoStep, entry: Entry, reported: list[
     def report(progress: Any) -> None:
         text = codec.encode(progress)
         reported[:] = [text]
-        with turn.lock:
-            if (body := turn.in_flight.get(entry.key)) is not None:
-                body.progress = text
+        turn.bodies.report(entry.key, text)
 
     return CurrentStep(
         execution_id=claimed.id,
@@ -134,7 +132,7 @@ def _current(turn: Turn, command: commands.DoStep, entry: Entry, reported: list[
 def _after_failure(turn: Turn, command: commands.DoStep, entry: Entry, outcome: Outcome) -> Entry:
     """Record a failed attempt: with the time of the next one, or as the step's outcome."""
     assert outcome.error is not None
-    error = turn.without_secrets(codec.encode_exception(outcome.error))
+    error = turn.secrets.hide(codec.encode_exception(outcome.error))
     happened = {
         "step": entry.key,
         "row": entry.id,
@@ -162,7 +160,7 @@ def _settle_failure(
         return turn.record(waiting)
     on_error = command.step.options.on_error or turn.definition.options.on_error
     if on_error == "pause":
-        turn.pausing = f"Step {command.name!r} failed: {error['type']}: {error['message']}"
+        turn.flags.pausing = f"Step {command.name!r} failed: {error['type']}: {error['message']}"
         return turn.record(msgspec.structs.replace(entry, status="pending", error=text, deadline=None))
     return turn.settle(entry, "skipped" if on_error == "continue" else "failed", error=text, deadline=None)
 

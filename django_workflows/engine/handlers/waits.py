@@ -16,7 +16,7 @@ from django_workflows.engine.events.published import keys_of
 from django_workflows.engine.handlers.steps import Procedure
 from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.turn.effects import Barrier, Confirm, Deliver, MessageWait, Query, TimerWait
-from django_workflows.engine.turn.flags import LATEST
+from django_workflows.engine.turn.moments import LATEST
 from django_workflows.engine.turn.turn import Turn
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # nothing was published before
@@ -31,7 +31,7 @@ def sleep(turn: Turn, scope: str, key: str, command: commands.Sleep, entry: Entr
     if not entry.is_final:
         if not _has_passed(turn, entry):
             yield TimerWait(key, entry.deadline)
-        entry = turn.call_certain(turn.settle(entry, "succeeded"))
+        entry = turn.pending.call_certain(turn.settle(entry, "succeeded"))
     yield Deliver(entry.seq)
 
 
@@ -64,12 +64,12 @@ def wait_for_event(turn: Turn, scope: str, key: str, command: commands.WaitForEv
     if not entry.is_final:
         match, looks_back = tuple(command.match.items()), command.lookback is not None
         wait = MessageWait(key, entry.deadline, command.name, True, match, looks_back)
-        if command.lookback is not None and turn.message_for(wait) is None:
+        if command.lookback is not None and turn.mailbox.message_for(wait) is None:
             # on every replay too: the turn that opened the wait may have ended before it looked
             yield Barrier()
             found = yield Query(_lookback(turn, command, entry, command.lookback))
             if found is not None:
-                turn.feed(0, [found], [])  # others may have arrived before it, which nobody has read yet
+                turn.mailbox.feed(0, [found], [])  # others may have arrived before it, which nobody has read yet
         entry = yield from receive(turn, entry, wait)
     yield Deliver(entry.seq)
     return _message(turn, entry)
@@ -116,7 +116,7 @@ def receive(turn: Turn, entry: Entry, wait: MessageWait) -> Procedure:
         found = yield wait
         if isinstance(found, Unread):
             if (taken := _take(turn, entry, found)) is not None:
-                return turn.call_certain(taken) if _is_bound_to_be(wait, found) else taken
+                return turn.pending.call_certain(taken) if _is_bound_to_be(wait, found) else taken
             continue
         proposed = turn.settle_unless_moved(entry, "succeeded", wait)
         if proposed is not None and (yield Confirm(proposed.id)):

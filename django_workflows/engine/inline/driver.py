@@ -30,9 +30,9 @@ from django_workflows.engine.database.dialects import Dialect, dialect_of, read_
 from django_workflows.engine.database.transactions import reading, transact
 from django_workflows.engine.database.user_transactions import OpenTransaction
 from django_workflows.engine.runners import completion
-from django_workflows.engine.runners.event_loop import LoopTurn
+from django_workflows.engine.runners.event_loop import LoopRunner
 from django_workflows.engine.runners.task_scopes import task_factory
-from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.runners.threads import ThreadRunner
 from django_workflows.engine.turn import lifecycle
 from django_workflows.engine.turn.effects import Outcome
 from django_workflows.engine.turn.turn import Turn
@@ -210,20 +210,20 @@ class InlineDriver:
         if definition.is_async:
             async_to_sync(self._execute_on_loop)(loaded, definition, common)
             return
-        turn = ThreadTurn(loaded, definition, helpers=CallerThread(), **common)
-        self._conclude(turn, turn.run())
+        runner = ThreadRunner(loaded, definition, helpers=CallerThread(), **common)
+        self._conclude(runner.turn, runner.run())
 
     async def _execute_on_loop(self, loaded: Loaded, definition: Any, common: dict[str, Any]) -> None:
         loop = asyncio.get_running_loop()
         loop.set_task_factory(task_factory)
-        turn = LoopTurn(loaded, definition, host=CallerLoop(self.committer), loop=loop, **common)
-        ending = await turn.run()
-        await sync_to_async(self._conclude, thread_sensitive=True)(turn, ending)
+        runner = LoopRunner(loaded, definition, host=CallerLoop(self.committer), loop=loop, **common)
+        ending = await runner.run()
+        await sync_to_async(self._conclude, thread_sensitive=True)(runner.turn, ending)
 
     def _conclude(self, turn: Turn, ending: Ending | None) -> None:
-        if ending is None or turn.abandoned:
+        if ending is None or turn.flags.abandoned:
             return
         ending = completion.conclude(turn, ending)
         self.committer.flush(turn)
-        if not turn.abandoned:
+        if not turn.flags.abandoned:
             lifecycle.announce(turn, ending)

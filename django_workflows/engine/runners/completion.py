@@ -12,6 +12,7 @@ from django_workflows.engine.commit.values import End, Ending
 from django_workflows.engine.database.transactions import reading
 from django_workflows.engine.handlers import invocation
 from django_workflows.engine.turn import lifecycle, reporting
+from django_workflows.engine.turn.effects import ChildWait, Stop, Wait
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import (
     DefinitionError,
@@ -42,8 +43,8 @@ def arguments_of(turn: Turn) -> tuple[list[Any], dict[str, Any]]:
 
 def after_return(turn: Turn, value: Any) -> Ending | None:
     """The ending when the function returned; None when the claim is lost."""
-    if turn.unwinding or turn.mismatch is not None:
-        if not turn.abandoned and turn.decided is None and turn.mismatch is None:
+    if turn.flags.unwinding or turn.flags.mismatch is not None:
+        if not turn.flags.abandoned and turn.flags.decided is None and turn.flags.mismatch is None:
             logger.warning(
                 "Workflow %s (%s) returned while it was being parked: it catches BaseException, or returns in a "
                 "`finally:`. What it returned is ignored.",
@@ -71,9 +72,9 @@ def after_return(turn: Turn, value: Any) -> Ending | None:
 
 def after_error(turn: Turn, error: BaseException) -> Ending | None:
     """The ending when the function raised."""
-    if turn.unwinding or turn.mismatch is not None:
+    if turn.flags.unwinding or turn.flags.mismatch is not None:
         return after_unwinding(turn)
-    data = turn.without_secrets(codec.encode_exception(error))
+    data = turn.secrets.hide(codec.encode_exception(error))
     if turn.definition.step is not None and isinstance(error, StepFailed):
         data = {**error.error, "attempts": error.attempts}  # nobody wrote a workflow around it
     if step := _step_of(turn, error):
@@ -96,22 +97,54 @@ def _step_of(turn: Turn, error: BaseException) -> str:
 
 def after_unwinding(turn: Turn) -> Ending | None:
     """The ending when everything was made to unwind."""
-    if turn.abandoned:
+    if turn.flags.abandoned:
         return None
-    if turn.mismatch is not None:
+    if turn.flags.mismatch is not None:
         return _after_mismatch(turn)
-    if turn.decided is not None:
-        return turn.decided
-    return turn.suspension()
+    if turn.flags.decided is not None:
+        return turn.flags.decided
+    return suspension(turn)
+
+
+def suspension(turn: Turn) -> Ending:
+    """The ending of a turn in which everything waits."""
+    waits, flags = turn.mailbox.open_waits(), turn.flags
+    if flags.pausing is not None:
+        return Ending(end=End.PAUSE, reason=flags.pausing, current_step=_current_step(turn, waits))
+    if flags.releasing and any(isinstance(wait, Stop) for wait in waits):
+        return Ending(end=End.RELEASE)
+    child_waits = [wait for wait in waits if isinstance(wait, ChildWait)]
+    deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
+    return Ending(
+        end=End.SUSPEND,
+        deadline=min(deadlines, default=None),
+        children=tuple(id for wait in child_waits for id in wait.children),
+        needed=_needed(turn, child_waits),
+        only_children=len(child_waits) == len(waits),
+        current_step=_current_step(turn, waits),
+    )
+
+
+def _needed(turn: Turn, waits: list[ChildWait]) -> int:
+    """How many children must have ended until some branch can go on: all, if one wait is the only one for children."""
+    if len(waits) == 1:
+        return waits[0].needed
+    finished = sum(id in turn.mailbox.children for wait in waits for id in wait.children)
+    return finished + 1 if waits else 0
+
+
+def _current_step(turn: Turn, waits: list[Wait]) -> str:
+    entries = [turn.journal.get(wait.key) for wait in waits]
+    return next((entry.name or entry.kind for entry in entries if entry is not None), "")
 
 
 def _after_mismatch(turn: Turn) -> Ending:
     """It may only be an old worker in a rolling deploy: left to others first, then paused with what was found."""
-    assert turn.mismatch is not None
+    assert turn.flags.mismatch is not None
     since = turn.now() - timedelta(seconds=conf.mismatch_delay() * (conf.mismatch_releases() + 3) + 60)
     earlier = Event.objects.using(turn.alias).filter(execution_id=turn.claimed.id, name=MISMATCH, created_at__gte=since)
     releases = invocation.insist(turn, lambda: reading(turn.alias, lambda _: earlier.count()))
-    mismatch = turn.mismatch
+    mismatch = turn.flags.mismatch
     data = {"step": mismatch.key, "expected": mismatch.expected, "found": mismatch.found}
     turn.log("error", MISMATCH, data)
     reporting.mismatched(turn, mismatch, max(conf.mismatch_releases() - releases, 0), conf.mismatch_delay())
@@ -134,9 +167,9 @@ def expired(turn: Turn) -> Ending | None:
 
 def after_own_error(turn: Turn, error: BaseException) -> Ending | None:
     """The ending when the engine itself failed: others, or a later version, may do better."""
-    if turn.abandoned:
+    if turn.flags.abandoned:
         return None
-    turn.unwinding = True
+    turn.flags.unwinding = True
     logger.error("Execution %s (%s) met an error of the engine", turn.claimed.id, turn.claimed.workflow, exc_info=error)
     turn.log("error", OWN_ERROR, {"error": codec.encode_exception(error)})
     later = turn.after(timedelta(seconds=conf.mismatch_delay()))

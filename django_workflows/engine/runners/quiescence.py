@@ -11,7 +11,10 @@ import heapq
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from django_workflows.engine.commit.values import Ending
+from django_workflows.engine.database import forks
+from django_workflows.engine.handlers.contexts import own_context
+from django_workflows.engine.history.journal import Scope
+from django_workflows.engine.runners.task_scopes import current
 from django_workflows.engine.turn import effects
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import Abandoned, NonDeterminism, Parked
@@ -19,84 +22,118 @@ from django_workflows.exceptions import Abandoned, NonDeterminism, Parked
 HOPS = 5  # rounds of the loop without a new call after which the workflow's code has come to rest
 
 
-class QuiescentTurn(Turn):
-    """What the tasks of a turn have in common."""
+class Tasks:
+    """The tasks of one turn, and what they wait for. All but `has_changed` is called in the thread of the loop."""
 
-    def __init__(
-        self,
-        *args: Any,
-        loop: asyncio.AbstractEventLoop,
-        call_soon: Callable[[Callable[[], None]], object] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.loop = loop
-        self._call_soon = call_soon or loop.call_soon_threadsafe
+    def __init__(self, turn: Turn, loop: asyncio.AbstractEventLoop, call_soon: Callable[[Callable[[], None]], object]):
+        self._turn, self._flags, self._mailbox = turn, turn.flags, turn.mailbox
+        self.loop, self._call_soon = loop, call_soon
         self.is_spawning = False  # the engine's own tasks have no scope of the workflow's
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self.main: asyncio.Task[Any] | None = None
-        self.busy = 0  # calls that go on by themselves: bodies, commits, queries
-        self.called: dict[str, Coroutine[Any, Any, Any]] = {}  # and not awaited yet
-        self.calls = 0  # grows with each call: how rest is noticed
+        self.running: set[asyncio.Task[Any]] = set()  # beside the main one
+        self._main: asyncio.Task[Any] | None = None
+        self._busy = 0  # calls that go on by themselves: bodies, commits, queries
+        self._calls = 0  # grows with each call: how rest is noticed
         self._waiters: dict[str, tuple[effects.Wait, asyncio.Future[Any]]] = {}
         self._undelivered: list[tuple[int, int, asyncio.Future[None]]] = []
-        self.storing: list[tuple[int, asyncio.Future[None]]] = []
+        self._storing: list[tuple[int, asyncio.Future[None]]] = []
         self._is_resting = False
         self.timer: asyncio.TimerHandle | None = None
 
-    @property
-    def is_single_file(self) -> bool:
-        return not self.tasks
+    # tasks
+
+    async def run_main(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """The function in a task of its own, so that unwinding can cancel it and this one goes on."""
+        context = own_context()
+        context.run(current.set, (self, Scope()))
+        self._main = asyncio.Task(coroutine, loop=self.loop, context=context)
+        try:
+            with forks.guard:
+                return await self._main
+        except asyncio.CancelledError:
+            self._main.cancel()
+            raise
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.add(task)
+        """The workflow has started a task."""
+        self.running.add(task)
+        self._flags.parallel += 1
         task.add_done_callback(self._has_ended)
-        self.calls += 1
+        self._calls += 1
 
     def _has_ended(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.discard(task)
-        self.calls += 1
+        self.running.discard(task)
+        self._flags.parallel -= 1
+        self._calls += 1
         self.rest_soon()
 
-    async def end_tasks(self) -> None:
-        tasks = [task for task in self.tasks if not task.done()]
+    async def end_all(self) -> None:
+        """Cancel what still runs, and wait for it up to ten seconds."""
+        tasks = [task for task in self.running if not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=10)
 
     def unwind(self, mismatch: NonDeterminism | None = None) -> None:
-        self.mismatch = self.mismatch or mismatch
-        self.unwinding = True
-        if self.main is not None:
-            self.main.cancel()
+        """Nobody goes on in this turn."""
+        self._flags.unwind(mismatch)
+        if self._main is not None:
+            self._main.cancel()
 
-    def decide(self, ending: Ending) -> None:
-        super().decide(ending)
-        self.unwind()
+    def has_ended(self) -> None:
+        """The function is over."""
+        self._flags.end()
+        if self.timer is not None:
+            self.timer.cancel()  # it would keep this turn in memory for as long as a day
+
+    # what goes on by itself
+
+    def called(self) -> None:
+        """The workflow's code has made a call of `ctx`."""
+        self._calls += 1
+
+    def begin(self) -> None:
+        """Something goes on by itself, and will set the code in motion."""
+        self._busy += 1
+
+    def end(self) -> None:
+        self._busy -= 1
+        self.rest_soon()
+
+    async def until_stored(self, mark: int, flush: Callable[[], Any]) -> None:
+        """Have the pending write stored, and wait until the write of this number is."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        self._storing.append((mark, future))
+        self.begin()
+        try:
+            await flush()
+            await future
+        finally:
+            self.end()
 
     # delivering in order
 
     async def deliver(self, effect: effects.Deliver) -> None:
-        if not self.tasks and not self._undelivered:
+        """Go on when it is the turn of this outcome."""
+        if not self.running and not self._undelivered:
             return
         future: asyncio.Future[None] = self.loop.create_future()
         heapq.heappush(self._undelivered, (effect.seq, id(future), future))
         self.rest_soon()
         await future
-        self.calls += 1
-        if self.unwinding:
-            raise Abandoned if self.abandoned else Parked
+        self._calls += 1
+        if self._flags.unwinding:
+            raise Abandoned if self._flags.abandoned else Parked
 
     def rest_soon(self) -> None:
         """Look after a few rounds of the loop whether the workflow's code has come to rest."""
-        if not self._is_resting and not self.has_ended and (self._undelivered or self._waiters):
+        if not self._is_resting and not self._flags.has_ended and (self._undelivered or self._waiters):
             self._is_resting = True
-            self.loop.call_soon(self._rest, self.calls, HOPS)
+            self.loop.call_soon(self._rest, self._calls, HOPS)
 
     def _rest(self, calls: int, hops: int) -> None:
-        if calls != self.calls:
-            calls, hops = self.calls, HOPS
+        if calls != self._calls:
+            calls, hops = self._calls, HOPS
         if hops:
             self.loop.call_soon(self._rest, calls, hops - 1)
             return
@@ -105,10 +142,10 @@ class QuiescentTurn(Turn):
             _, _, future = heapq.heappop(self._undelivered)
             if not future.done():
                 future.set_result(None)
-            self.calls += 1
+            self._calls += 1
             self.rest_soon()
         elif not self._wake_one() and self._waiters:
-            if self.busy:
+            if self._busy:
                 self._set_timer()  # the database's clock may have been read anew since it was set
             else:
                 self.unwind()
@@ -117,40 +154,40 @@ class QuiescentTurn(Turn):
 
     async def wait(self, wait: effects.Wait) -> Any:
         """Wait while other tasks of this turn go on; unwind when none does."""
-        if self.unwinding:
-            raise Abandoned if self.abandoned else Parked
-        if not self.tasks and (found := self.resolve(wait)) is not None:
+        if self._flags.unwinding:
+            raise Abandoned if self._flags.abandoned else Parked
+        if not self.running and (found := self._mailbox.resolve(wait)) is not None:
             return found
         future: asyncio.Future[Any] = self.loop.create_future()
-        self.waits[wait.key] = wait
+        self._mailbox.waits[wait.key] = wait
         self._waiters[wait.key] = (wait, future)
-        self.committer.note(self)
+        self._turn.committer.note(self._turn)
         self._set_timer()
         self.rest_soon()
         try:
             found = await future
         except asyncio.CancelledError:
-            if not self.unwinding:
+            if not self._flags.unwinding:
                 self._give_up(wait)
             raise
         finally:
             self._waiters.pop(wait.key, None)
-        self.waits.pop(wait.key, None)
+        self._mailbox.waits.pop(wait.key, None)
         return found
 
     def _give_up(self, wait: effects.Wait) -> None:
         """The workflow cancelled this wait (it lost a race): it is open no more."""
-        self.waits.pop(wait.key, None)
-        entry = self.journal.get(wait.key)
+        self._mailbox.waits.pop(wait.key, None)
+        entry = self._turn.journal.get(wait.key)
         if entry is not None and not entry.is_final and entry.kind in {"sleep", "signal", "event"}:
-            self.skip(entry)
+            self._turn.skip(entry)
 
     def _wake_one(self) -> bool:
         """Answer the first wait that can be answered; what it sets in motion may end the others."""
         for wait, future in self._waiters.values():
-            if not future.done() and (found := self.resolve(wait)) is not None:
+            if not future.done() and (found := self._mailbox.resolve(wait)) is not None:
                 future.set_result(found)
-                self.calls += 1
+                self._calls += 1
                 self.rest_soon()
                 return True
         return False
@@ -161,19 +198,20 @@ class QuiescentTurn(Turn):
         if self.timer is not None:
             self.timer.cancel()
         if deadlines:
-            seconds = max((min(deadlines) - self.now()).total_seconds(), 0)
+            seconds = max((min(deadlines) - self._turn.now()).total_seconds(), 0)
             self.timer = self.loop.call_later(min(seconds, 86_400.0) + 0.001, self.rest_soon)
 
-    def wake(self) -> None:
+    def has_changed(self) -> None:
         """Called with every change, by the committer's thread as well."""
         if not self.loop.is_closed():
             self._call_soon(self._after_change)
 
     def _after_change(self) -> None:
-        if self.abandoned and not self.has_ended:
+        if self._flags.abandoned and not self._flags.has_ended:
             self.unwind()
-        ready = [future for mark, future in self.storing if self.is_stored(mark) or self.abandoned]
-        self.storing = [(mark, future) for mark, future in self.storing if future not in ready]
+        is_stored = self._turn.pending.is_stored
+        ready = [future for mark, future in self._storing if is_stored(mark) or self._flags.abandoned]
+        self._storing = [(mark, future) for mark, future in self._storing if future not in ready]
         for future in ready:
             if not future.done():
                 future.set_result(None)

@@ -1,4 +1,7 @@
-"""Lines of control on an event loop: which turn a task belongs to, and which scope it numbers its calls in."""
+"""The scope of each task on an event loop: which turn it belongs to, and where it numbers its calls of `ctx`.
+
+Every asyncio task that a workflow starts gets a scope of its own from the task factory, so timing cannot swap results.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from django_workflows.engine.history.journal import Scope
 
 
 class Owner(Protocol):
-    """The turn that a task was started in."""
+    """The tasks of a turn, to which a new one is added."""
 
     is_spawning: bool
 
@@ -20,7 +23,7 @@ class Owner(Protocol):
 
 
 TaskScope = tuple[Owner, Scope]
-current: ContextVar[TaskScope | None] = ContextVar("django_workflows_line", default=None)
+current: ContextVar[TaskScope | None] = ContextVar("django_workflows_task_scope", default=None)
 
 
 def task_factory(
@@ -30,10 +33,10 @@ def task_factory(
     context: Variables | None = kwargs.pop("context", None)
     mine = current.get() if context is None else context.get(current)
     if mine is not None and not mine[0].is_spawning:
-        turn, scope = mine
+        owner, scope = mine
         context = context or copy_context()
-        context.run(current.set, (turn, scope.next_task()))
+        context.run(current.set, (owner, scope.next_task()))
         task = asyncio.Task(coro, loop=loop, context=context, **kwargs)
-        turn.adopt(task)
+        owner.adopt(task)
         return task
     return asyncio.Task(coro, loop=loop, context=context, **kwargs)

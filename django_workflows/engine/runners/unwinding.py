@@ -15,6 +15,7 @@ from typing import Any
 
 from django_workflows import codec
 from django_workflows.engine.commit.values import End, Ending
+from django_workflows.engine.runners import completion
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.exceptions import DefinitionError, Parked
 
@@ -26,20 +27,20 @@ ESCAPES = 10  # so many attempts to get out follow
 
 def count(turn: Turn) -> None:
     """One more call of a function that was to unwind; what it raises next is raised for it twice past the limit."""
-    turn.swallowed += 1
-    if turn.swallowed == LIMIT and not turn.has_ended:
+    turn.flags.catches += 1
+    if turn.flags.catches == LIMIT and not turn.flags.has_ended:
         _fail(turn)
-    if turn.swallowed == LIMIT + ESCAPES and not turn.has_ended:
-        turn.set_ending(turn.decided or turn.suspension())
+    if turn.flags.catches == LIMIT + ESCAPES and not turn.flags.has_ended:
+        turn.set_ending(turn.flags.decided or completion.suspension(turn))
         turn.committer.flush(turn)
         logger.error("Execution %s keeps its thread for ever", turn.claimed.id)
-    if turn.swallowed >= LIMIT and not is_hopeless(turn):
+    if turn.flags.catches >= LIMIT and not is_hopeless(turn):
         _raise_again()
 
 
 def is_hopeless(turn: Turn) -> bool:
     """Whether the function catches whatever it is told."""
-    return turn.swallowed >= LIMIT + ESCAPES
+    return turn.flags.catches >= LIMIT + ESCAPES
 
 
 def _fail(turn: Turn) -> None:
@@ -48,7 +49,7 @@ def _fail(turn: Turn) -> None:
         "Catch Exception instead, and let the rest pass."
     )
     logger.error("%s (execution %s)", error, turn.claimed.id)
-    turn.decided = Ending(end=End.FAIL, error=codec.encode(codec.encode_exception(error)), reason=str(error))
+    turn.flags.decided = Ending(end=End.FAIL, error=codec.encode(codec.encode_exception(error)), reason=str(error))
 
 
 def _raise_again() -> None:

@@ -1,99 +1,69 @@
-"""Where a turn stands: what was claimed, what time it is there, and whether anything may go on."""
+"""Whether a turn may go on: its flags, and the lock that its threads, the committer and the caller share."""
 
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from collections.abc import Callable
 
-from django_workflows import codec
-from django_workflows.authoring.definitions import WorkflowDefinition
-from django_workflows.clock import DatabaseClock
-from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import Ending
-from django_workflows.engine.history.journal import Journal
-from django_workflows.exceptions import NonDeterminism, Parked, TypesChanged
-
-LATEST = datetime(9999, 12, 31, tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
+from django_workflows.exceptions import NonDeterminism
 
 
-class TurnFlags:
-    """The flags of a turn, guarded by `lock`: threads of branches, the committer and the caller share them."""
+class Flags:
+    """Read by anybody; written under `lock`. Who waits for a change waits for `changed`, or is told by `on_change`."""
 
-    def __init__(self, loaded: Loaded, definition: WorkflowDefinition[..., Any], clock: DatabaseClock) -> None:
-        self.claimed = loaded.claimed
-        self.definition = definition
-        self.clock = clock
-        self._latest = self.claimed.claimed_at
-        self.journal = Journal(loaded.entries)
+    def __init__(self, on_change: Callable[[], None]) -> None:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
+        self._on_change = on_change  # the runner's; called from any thread
         self.unwinding = False  # nobody goes on in this turn
         self.abandoned = False  # the claim is gone
         self.has_ended = False  # the function is over
         self.pausing: str | None = None  # the reason, when the execution is to be paused
         self.releasing = False  # the worker is to end: the next barrier gives the execution back
         self.decided: Ending | None = None  # the workflow asked for its end
-        self.mismatch: NonDeterminism | None = None
-        self.swallowed = 0
-
-    def now(self) -> datetime:
-        """A moment that has come by the database's clock, after every one that this turn or an earlier one was told.
-
-        What is recorded so stands in the order in which it happened, and before the commit that makes it known.
-        """
-        with self.lock:
-            moment = self.clock.at_least()
-            self._latest = moment if moment > self._latest else self._latest + _TICK
-            return self._latest
-
-    def after(self, delay: timedelta) -> datetime:
-        """The moment after a delay, no later than the calendar goes. After no delay it has come."""
-        now = self.now()
-        if delay > timedelta():
-            now = max(now, self.clock.now())  # which may have been put back since
-        return LATEST if delay > LATEST - now else now + delay
+        self.mismatch: NonDeterminism | None = None  # between the code and the journal
+        self.catches = 0  # how often the function has caught what was to unwind it
+        self.parallel = 0  # branches and tasks that go on beside the function's own line of calls
 
     @property
     def may_start(self) -> bool:
         """Whether a new effect may begin in this turn."""
         return self.pausing is None and not self.releasing
 
-    def wake(self) -> None:
-        """Called with every change; the loop's colour overrides it."""
+    def tell(self) -> None:
+        """Something has changed that others may wait for."""
+        with self.lock:
+            self.changed.notify_all()
+        self._on_change()
 
-    def read(self, text: str | None, hint: Any = Any, key: str = "") -> Any:
-        """A stored value, of the journal's row at `key`; one that cannot be read pauses the execution.
+    def unwind(self, mismatch: NonDeterminism | None = None) -> None:
+        """Nobody goes on; threads that wait give up."""
+        with self.lock:
+            self.mismatch = self.mismatch or mismatch
+            self.unwinding = True
+            self.changed.notify_all()
 
-        One that only the hint does not fit is a mismatch of the code: another worker may know the old type.
-        """
-        try:
-            return codec.decode(text if text is not None else "null", hint)
-        except ValueError as error:
-            if hint is not Any:
-                self.read(text)
-                raise TypesChanged(key, "the value that is stored", str(error)) from None
-            self.park(f"A stored value cannot be read: {error}")
+    def end(self) -> None:
+        """The function is over."""
+        with self.lock:
+            self.has_ended = True
+            self.unwind()
 
-    def park(self, reason: str) -> NoReturn:
+    def pause(self, reason: str) -> None:
         """Pause the execution for an operator to mend something, and unwind."""
         with self.lock:
             self.pausing = reason
-            self.unwinding = True
-            self.changed.notify_all()
-        raise Parked from None
+            self.unwind()
 
     def decide(self, ending: Ending) -> None:
-        """The workflow asked for its own end; nothing goes on after it."""
+        """The workflow asked for its own end: nothing goes on after it, and the first one counts."""
         with self.lock:
             self.decided = self.decided or ending
-            self.unwinding = True
-            self.changed.notify_all()
+            self.unwind()
 
     def abandon(self) -> None:
         """The claim is gone or given back: whatever this turn still does is ignored."""
         with self.lock:
             self.abandoned = self.unwinding = True
-            self.changed.notify_all()
-        self.wake()
+        self.tell()

@@ -72,7 +72,7 @@ def refuse(turn: Turn, receipt: Receipt) -> Ending:
     logger.error("Execution %s: the database refuses its data: %s", turn.claimed.id, error)
     data = codec.encode_exception(error)
     ending = Ending(end=End.FAIL, error=codec.encode(data), reason=f"The database refused a value: {error}"[:1000])
-    write = turn.empty_write()
+    write = turn.pending.empty()
     write.ending, write.entries = ending, shelved_waits(turn)
     with contextlib.suppress(ConnectionLost):  # the pump then finds a claim without a turn, and gives it back
         if store_all(turn.alias, [write])[0].verdict is Verdict.REFUSED:  # it was one of these

@@ -276,7 +276,7 @@ class Claimer:
 
     def _all_have_turns(self) -> bool:
         """Two numbers tell, in place of ten thousand rows; unless a turn that has lost its claim makes up for one."""
-        known = [turn.claimed.claim for turn in list(self._held.values()) if not turn.abandoned]
+        known = [turn.claimed.claim for turn in list(self._held.values()) if not turn.flags.abandoned]
         found = reading(self._alias, partial(claims.held_in_all, dialect=self._dialect, worker=self._worker))
         return found == (len(known), sum(known))
 

@@ -11,8 +11,8 @@ from django_workflows.authoring.registry import registry
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.runners import completion
-from django_workflows.engine.runners.event_loop import LoopTurn
-from django_workflows.engine.runners.threads import ThreadTurn
+from django_workflows.engine.runners.event_loop import LoopRunner
+from django_workflows.engine.runners.threads import ThreadRunner
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.loop_thread import LoopThread
 from django_workflows.engine.worker.pump import Pump
@@ -59,7 +59,7 @@ class TurnExecutor:
                 continue
             common: dict[str, Any] = {"clock": self._pump.clock, "committer": self._pump, "alias": self._pump.alias}
             if definition.is_async:
-                turn = LoopTurn(
+                runner = LoopRunner(
                     one,
                     definition,
                     host=self.loop,
@@ -68,18 +68,19 @@ class TurnExecutor:
                     **common,
                 )
                 self._async_turns += 1
-                self._pump.hold(turn)
-                coroutines.append(partial(self._run_on_loop, turn))
+                self._pump.hold(runner.turn)
+                coroutines.append(partial(self._run_on_loop, runner))
             else:
-                plain = ThreadTurn(one, definition, helpers=self._helpers, **common)
-                self._pump.hold(plain)
+                plain = ThreadRunner(one, definition, helpers=self._helpers, **common)
+                self._pump.hold(plain.turn)
                 self.pool.submit(partial(self._run_in_thread, plain))
         if coroutines:
             self.loop.submit(coroutines)
 
-    def _run_in_thread(self, turn: ThreadTurn) -> None:
+    def _run_in_thread(self, runner: ThreadRunner) -> None:
+        turn = runner.turn
         try:
-            ending = turn.run()
+            ending = runner.run()
         except (SystemExit, KeyboardInterrupt) as error:
             logger.error("Execution %s (%s) asked for the end of the process.", turn.claimed.id, turn.claimed.workflow)
             self._on_exit(error)
@@ -88,9 +89,10 @@ class TurnExecutor:
         else:
             self._conclude(turn, ending)
 
-    async def _run_on_loop(self, turn: LoopTurn) -> None:
+    async def _run_on_loop(self, runner: LoopRunner) -> None:
+        turn = runner.turn
         try:
-            self._conclude(turn, await turn.run())
+            self._conclude(turn, await runner.run())
         except (SystemExit, KeyboardInterrupt) as error:
             self._on_exit(error)
         except BaseException as error:
@@ -100,7 +102,7 @@ class TurnExecutor:
 
     def _conclude(self, turn: Turn, ending: Ending | None) -> None:
         """Hand the ending to the pump; this thread need not wait until it is stored."""
-        if ending is None or turn.abandoned:
+        if ending is None or turn.flags.abandoned:
             self._pump.drop(turn)
             return
         completion.conclude(turn, ending)

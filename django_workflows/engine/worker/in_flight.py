@@ -31,6 +31,10 @@ INBOX_EVERY = 0.05
 STATES = "SELECT id, claim, status, inbox, requested FROM django_workflows_execution WHERE id {among}"
 
 
+def _waits(turn: Turn) -> bool:
+    return bool(turn.mailbox.waits) and not turn.flags.unwinding
+
+
 class Watch:
     """Looks after the executions that one pump holds, each concern at its own pace."""
 
@@ -55,7 +59,7 @@ class Watch:
 
     def note(self, turns: Iterable[Turn]) -> None:
         """These turns have something to tell; who waits in memory does. One that unwinds may have a successor here."""
-        self._waiting.update({turn.claimed.id: turn for turn in turns if turn.waits and not turn.unwinding})
+        self._waiting.update({turn.claimed.id: turn for turn in turns if _waits(turn)})
 
     def attend(self, held: Mapping[UUID, Turn], now: datetime) -> list[Turn]:
         """Do what is due; the turns that have something to store because of it."""
@@ -65,7 +69,7 @@ class Watch:
             self._look_at = moment + self._pause
         if self._waiting and moment >= self._inbox_at:
             self._inbox_at = moment + INBOX_EVERY
-            self._waiting = {id: turn for id, turn in self._waiting.items() if turn.waits and not turn.unwinding}
+            self._waiting = {id: turn for id, turn in self._waiting.items() if _waits(turn)}
             self._look_at_inboxes(list(self._waiting.values()))
         return changed
 
@@ -78,18 +82,18 @@ class Watch:
 
     def _look_at_turn(self, turn: Turn, moment: float, now: datetime) -> bool:
         deadline = turn.claimed.deadline
-        if deadline is not None and deadline <= now and not turn.abandoned:
+        if deadline is not None and deadline <= now and not turn.flags.abandoned:
             self._time_out(turn, deadline)
             return False
-        if not turn.in_flight:
+        if not turn.bodies:
             return False
-        turn.show_long_bodies(moment - LONG_BODY_SECONDS)
-        return turn.has_something_to_store
+        turn.bodies.show_long(moment - LONG_BODY_SECONDS)
+        return turn.pending.has_something
 
     def _time_out(self, turn: Turn, deadline: datetime) -> None:
         """The execution's own deadline beats whatever its steps still bring."""
         error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {deadline}."}
-        write = turn.take_write() or turn.empty_write()
+        write = turn.take_write() or turn.pending.empty()
         ending, own = Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"]), write.ending
         entries = write.entries
         write.ending, write.entries = ending, entries | lifecycle.shelved_waits(turn)
@@ -101,7 +105,7 @@ class Watch:
                 write.ending, write.entries = own, entries
                 turn.put_back(write)
         if verdict is not Verdict.POSTPONED:
-            turn.abandon()
+            turn.flags.abandon()
             self._timed_out.append((turn, ending))
 
     def _look_at_inboxes(self, turns: Sequence[Turn]) -> None:
@@ -118,20 +122,20 @@ class Watch:
 
         for turn, inbox, requested, unread, outcomes in reading(self._alias, read):
             if requested == "lost":
-                turn.abandon()
+                turn.flags.abandon()
                 continue
-            if requested == "pause" and turn.pausing is None:
-                turn.pausing = ""
-            if inbox != turn.seen_inbox or outcomes:
-                turn.feed(inbox, unread, outcomes)
+            if requested == "pause" and turn.flags.pausing is None:
+                turn.flags.pausing = ""
+            if inbox != turn.mailbox.seen or outcomes:
+                turn.mailbox.feed(inbox, unread, outcomes)
 
     def _news(
         self, cursor: CursorWrapper, turn: Turn, state: Sequence[Any] | None
     ) -> tuple[Turn, int, str, list[Unread], list[ChildOutcome]]:
         if state is None or state[0] != turn.claimed.claim or state[1] != "running":
-            return turn, turn.seen_inbox, "lost", [], []
+            return turn, turn.mailbox.seen, "lost", [], []
         _, _, inbox, requested = state
-        if inbox == turn.seen_inbox:
+        if inbox == turn.mailbox.seen:
             return turn, inbox, requested, [], []
         dialect = dialect_of(connections[self._alias])
         unread = [message for _, message in read_unread(cursor, dialect, [turn.claimed.id])]

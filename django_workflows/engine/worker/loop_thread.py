@@ -90,7 +90,7 @@ class LoopThread:
         while self._calls:
             self.loop.call_soon(self._calls.popleft())
 
-    # the surroundings of a LoopTurn
+    # the surroundings of a LoopRunner
 
     def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
         future: asyncio.Future[Any] = self.loop.create_future()

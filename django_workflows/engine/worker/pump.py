@@ -155,7 +155,7 @@ class Pump:
     def _is_finished(self, until_idle: float | None) -> bool:
         if self._stop_by is not None:
             for turn in list(self._held.values()):
-                turn.releasing = True
+                turn.flags.releasing = True
             return not self._held or monotonic() > self._stop_by
         return until_idle is not None and self._has_drained(until_idle)
 
@@ -203,7 +203,7 @@ class Pump:
             self._reporter.ended(turn, self._watch.refuse(turn, receipt))
         elif receipt.verdict is Verdict.STORED and write.ending is not None:
             self._has_ended(turn, write, write.ending, receipt)
-        if write.ending is not None or turn.abandoned:
+        if write.ending is not None or turn.flags.abandoned:
             self._release(turn)
         if write.moves_others:
             self.wake_up("")
@@ -356,11 +356,11 @@ class Pump:
         if held:
             logger.warning("Giving back %d executions whose steps did not end in time.", len(held))
         for turn in held:
-            turn.show_long_bodies(monotonic())  # these attempts are lost, and are counted by their rows
+            turn.bodies.show_long(monotonic())  # these attempts are lost, and are counted by their rows
         try:
             self._commit(list(dict.fromkeys([*self._commit_queue.take_all(), *held])))
             for turn in held:
-                turn.abandon()
+                turn.flags.abandon()
             self._claimer.release_all(crashed=self._crashed)
         except UNREACHABLE as error:
             logger.warning("The database cannot be reached (%s); what is held is free when its lease ends.", error)
