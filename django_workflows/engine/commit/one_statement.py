@@ -16,11 +16,11 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
 from django_workflows.engine.commit import sql
-from django_workflows.engine.commit.transaction import Locked, earliest
+from django_workflows.engine.commit.after_turn import STATUS_AFTER, earliest
+from django_workflows.engine.commit.transaction import Locked
 from django_workflows.engine.commit.values import End, Write
 from django_workflows.engine.database.dialects import Dialect
 from django_workflows.engine.database.tables import columns, names
-from django_workflows.models import Status
 
 WRITE_COLUMNS = columns(
     id="uuid",
@@ -67,11 +67,8 @@ WITH held AS MATERIALIZED (
 SELECT id, claim, status, requested, inbox, CASE WHEN row_number() OVER () = 1 THEN {now} END FROM held
 """
 
-_STATUS_AFTER = {
-    End.COMPLETE: Status.COMPLETED.value,
-    End.FAIL: Status.FAILED.value,
-    End.SUSPEND: Status.WAITING.value,
-}
+# How a turn may end in it: whatever else happens at the end needs more rows than the execution's own.
+ENDS = frozenset({End.COMPLETE, End.FAIL, End.SUSPEND})
 
 
 def applies(dialect: Dialect, writes: Sequence[Write]) -> bool:
@@ -81,7 +78,7 @@ def applies(dialect: Dialect, writes: Sequence[Write]) -> bool:
 
 def _is_plain(write: Write) -> bool:
     if (ending := write.ending) is not None:
-        if ending.end not in _STATUS_AFTER or (ending.end.is_final and write.parent_id is not None):
+        if ending.end not in ENDS or (ending.end.is_final and write.parent_id is not None):
             return False
         if ending.children or ending.only_children:
             return False
@@ -125,7 +122,7 @@ def _write_row(write: Write) -> tuple[Any, ...]:
     return (
         write.execution_id,
         write.claim,
-        _STATUS_AFTER[ending.end],
+        STATUS_AFTER[ending.end].value,
         ending.reason,
         ending.output,
         ending.error,

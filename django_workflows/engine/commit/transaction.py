@@ -21,6 +21,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows import clock
 from django_workflows.engine.commit import sql
+from django_workflows.engine.commit.after_turn import STATUS_AFTER, Met, after_turn, status_after
 from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict, Write
 from django_workflows.engine.database.dialects import Dialect, read_uuid
 from django_workflows.engine.database.tables import run
@@ -30,16 +31,6 @@ from django_workflows.models import FINISHED, Status
 
 FENCED = Receipt(verdict=Verdict.FENCED)
 POSTPONED = Receipt(verdict=Verdict.POSTPONED)
-
-_STATUS_AFTER = {
-    End.SUSPEND: Status.WAITING,
-    End.COMPLETE: Status.COMPLETED,
-    End.FAIL: Status.FAILED,
-    End.CANCEL: Status.PENDING,
-    End.PAUSE: Status.PAUSED,
-    End.RENEW: Status.PENDING,
-    End.RELEASE: Status.PENDING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +129,7 @@ def judge(write: Write, rows: dict[UUID, Locked], absent: Collection[UUID]) -> R
         return FENCED if write.execution_id in absent else POSTPONED
     if any(id not in rows and id not in absent for id in _others(write)):
         return POSTPONED
-    if row.claim == write.claim and write.ending is not None and row.status == _STATUS_AFTER[write.ending.end]:
+    if row.claim == write.claim and write.ending is not None and row.status == STATUS_AFTER[write.ending.end]:
         # whoever else changes the status of a running row takes the claim away; so the answer to this commit was lost
         return Receipt(verdict=Verdict.STORED, inbox=-1, before=True)
     # a cancel that was typed as SQL beats whatever commits after it; a worker carries it out
@@ -158,13 +149,8 @@ def _look_for_pauses(write: Write, row: Locked, now: datetime) -> None:
     """One that was asked for is told of in the history; one that was taken back is none."""
     if write.ending is not None:
         write.ending = write.ending.unless_taken_back(row.requested)
-        if _pauses(write.ending, row):
+        if status_after(write.ending, row.requested) is Status.PAUSED:
             write.tell_of_pause(write.ending.reason, now)
-
-
-def _pauses(ending: Ending, row: Locked) -> bool:
-    status = _STATUS_AFTER[ending.end]
-    return status is Status.PAUSED or (row.requested == "pause" and status in {Status.WAITING, Status.PENDING})
 
 
 def _store_journal(cursor: CursorWrapper, dialect: Dialect, writes: list[Write], rows: dict[UUID, Locked]) -> None:
@@ -232,37 +218,22 @@ def _count_finished_children(cursor: CursorWrapper, dialect: Dialect, writes: li
 
 
 def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: datetime) -> tuple[Any, ...]:
-    """The columns of an execution after its turn."""
-    status, wake_at, awaiting = _STATUS_AFTER[ending.end], ending.deadline, 0
-    if ending.end is End.SUSPEND:
-        awaiting = max(ending.needed - finished, 0)
-        wake_at = earliest(ending.deadline, write.deadline)
-        moved = row.inbox != write.seen_inbox and not ending.only_children
-        if moved or (ending.children and not awaiting):
-            wake_at = now
-    elif ending.end in {End.RENEW, End.RELEASE, End.CANCEL}:
-        wake_at = ending.deadline or now
-    elif ending.end is not End.PAUSE:
-        wake_at = None
-    if _pauses(ending, row):
-        status = Status.PAUSED
-    if status == Status.PAUSED:
-        wake_at = None
-    cancels = ending.end is End.CANCEL or (row.requested == "cancel" and status not in FINISHED)
+    """The columns of an execution after its turn, as END_TURNS takes them."""
+    after = after_turn(write, ending, Met(inbox=row.inbox, requested=row.requested, finished=finished), now)
     return (
         write.execution_id,
-        status.value,
-        wake_at,
-        awaiting,
-        "cancel" if cancels else "",
-        ending.reason if ending.reason or status is not Status.PAUSED else None,
+        after.status.value,
+        after.wake_at,
+        after.awaiting,
+        after.requested,
+        after.reason,
         ending.output,
         ending.error,
         write.state,
         ending.input,
         ending.current_step,
         write.generation + (ending.end is End.RENEW),
-        _latest(write, now) if status in FINISHED else None,
+        _latest(write, now) if after.is_finished else None,
         ending.end is not End.RELEASE,
     )
 
@@ -270,10 +241,6 @@ def ending_row(write: Write, ending: Ending, row: Locked, finished: int, now: da
 def _latest(write: Write, now: datetime) -> datetime:
     """The end of an execution: the clocks of a cluster differ from node to node, and SQLite's knows milliseconds."""
     return max([now, *(entry.completed_at for entry in write.entries.values() if entry.completed_at is not None)])
-
-
-def earliest(*moments: datetime | None) -> datetime | None:
-    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _notify_parents(cursor: CursorWrapper, dialect: Dialect, writes: list[Write]) -> None:

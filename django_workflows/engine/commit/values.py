@@ -166,17 +166,6 @@ class Write(msgspec.Struct, kw_only=True):
         publishes = self.events and any(event.execution_id is None for event in self.events)
         return bool(self.children or self.signals or self.cancelled or publishes)
 
-    def due_after(self, inbox: int, now: datetime) -> datetime | None:
-        """When the execution falls due once this is stored and has met that inbox, as far as one can tell here."""
-        ending = self.ending
-        if ending is None or ending.end.is_final or ending.end is End.PAUSE:
-            return None
-        if ending.end is not End.SUSPEND:
-            return ending.deadline or now
-        if inbox != self.seen_inbox and not ending.only_children:
-            return now
-        return min((moment for moment in (ending.deadline, self.deadline) if moment is not None), default=None)
-
 
 class Verdict(enum.Enum):
     """What became of a write."""

@@ -18,6 +18,7 @@ from django_workflows.clock import DatabaseClock, database_now, grain_of, monoto
 from django_workflows.engine.claims import claims
 from django_workflows.engine.claims.claims import Claimed, Peek
 from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.commit.after_turn import forecast
 from django_workflows.engine.commit.store import store_all
 from django_workflows.engine.commit.values import Ending, Receipt, Verdict, Write
 from django_workflows.engine.database.dialects import dialect_of
@@ -220,7 +221,7 @@ class Pump:
         if self._holds(turn):
             self._reporter.ended(turn, ending.as_told(receipt.requested))
         now = self.clock.now()
-        if (due := write.due_after(receipt.inbox, now)) is not None:
+        if (due := forecast(write, receipt, now)) is not None:
             self.polling.expect(due, now)
 
     def _holds(self, turn: Turn) -> bool:
