@@ -35,7 +35,21 @@ class AsyncContext(BaseContext):
     @overload
     def do(self, name: str, /, *args: Data, **kwargs: Any) -> Awaitable[Any]: ...
     def do(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """See `Context.do`."""
+        """Run a step and remember its result; a replay returns what is remembered and does not call the body.
+
+        `fn` is a step, a function, or the name of a registered step. A text before a function is a label, by which
+        people and tests find it. The arguments are stored only if the step says so.
+
+        The body runs at least once. It runs again after an error, as its `retry` says (in days, hours or seconds of
+        the database's clock), and after the death of its worker. What it returns must have a lossless JSON form.
+
+        Raises:
+            StepFailed: the step has used up its attempts, or raised `NonRetryable`; `error.type` and `error.message`
+                say what its body raised last. It is raised again on every replay.
+            InvalidInput: the arguments do not fit the signature of the step.
+            ContextMisuse: `ctx` is used inside a step, in a transaction, or in another thread.
+            LimitExceeded: the execution has `WORKFLOWS["MAX_STEPS"]` steps already.
+        """
         return self._perform(building.do(fn, args, kwargs))
 
     @overload
@@ -43,7 +57,14 @@ class AsyncContext(BaseContext):
     @overload
     def sleep(self, label: str, duration: Duration, /) -> Awaitable[None]: ...
     def sleep(self, *args: Any) -> Any:
-        """See `Context.sleep`."""
+        """Wait for a duration: seconds, a timedelta, or text ("2 days").
+
+        The deadline is fixed when the call is reached first, by the database's clock; a replay waits for what is left
+        of it. Meanwhile the execution needs no thread and no memory. Zero or less returns at once.
+
+        Raises:
+            InvalidExpression: the text is no duration.
+        """
         return self._perform(building.sleep(args))
 
     @overload
@@ -51,11 +72,20 @@ class AsyncContext(BaseContext):
     @overload
     def sleep_until(self, label: str, when: datetime, /) -> Awaitable[None]: ...
     def sleep_until(self, *args: Any) -> Any:
-        """See `Context.sleep_until`."""
+        """Wait until a moment; one that has passed returns at once.
+
+        A naive datetime is read in the project's time zone. A replay waits for the same moment.
+        """
         return self._perform(building.sleep_until(args))
 
     def wait_for_signal(self, *name: str, timeout: Duration | None = None) -> Awaitable[Message | None]:
-        """See `Context.wait_for_signal`."""
+        """Wait for the next signal of this name that is sent to this execution.
+
+        Signals are kept from before the call, and are consumed in the order in which they were sent, each once. A
+        first text of two is a label. `timeout` is a duration: seconds, a timedelta, or text.
+
+        Returns the message (`data`, `id`, `sent_at`), or None when the timeout has passed. A replay gets the same.
+        """
         return self._perform(building.wait_for_signal(name, timeout))  # type: ignore[no-any-return]  # by the engine
 
     def wait_for_event(
@@ -65,11 +95,24 @@ class AsyncContext(BaseContext):
         timeout: Duration | None = None,
         lookback: Duration | None = None,
     ) -> Awaitable[Message | None]:
-        """See `Context.wait_for_event`."""
+        """Wait for the next published event of this name whose data have the values of `match`.
+
+        Keys of `match` may be dotted paths ("order.id"). An event counts that is published after this call was reached
+        first; `lookback`, a duration, also accepts one from that long before. A first text of two is a label, and
+        `timeout` is a duration: seconds, a timedelta, or text.
+
+        Returns the message (`data`, `id`, `sent_at`), or None when the timeout has passed. A replay gets the same, and
+        no execution gets an event twice.
+        """
         return self._perform(building.wait_for_event(name, match, timeout, lookback))  # type: ignore[no-any-return]  # by the engine
 
     def token(self, *label: str, timeout: Duration | None = None) -> Awaitable[AsyncToken]:
-        """See `Context.token`."""
+        """Make a one-time link for somebody outside: `token.url`, and `token.wait()` for the body that is posted to it.
+
+        The address is the permission: who has it may answer, once, until `timeout` has passed (a duration; None: for
+        as long as the execution goes on). The database holds only a hash of it. It begins with
+        `WORKFLOWS["PUBLIC_URL"]`. A replay makes the same address.
+        """
         # the place in the journal is fixed by the call, not when it is awaited
         return open_later(self._perform, self._perform(building.token(label, timeout)))
 
@@ -82,7 +125,16 @@ class AsyncContext(BaseContext):
     @overload
     def run(self, child: str, /, *args: Any, **kwargs: Any) -> Awaitable[Any]: ...
     def run(self, child: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """See `Context.run`."""
+        """Start a child workflow, wait for its end, and return its output.
+
+        `child` is a workflow or a step, perhaps with options (`child.using(queue=…)`), or the name of a workflow. It
+        is an execution of its own, with retries, history and a worker of its own. A replay starts no second one.
+
+        Raises:
+            ExecutionFailed: the child has failed; `ExecutionCancelled` and `ExecutionTimedOut` are kinds of it.
+            InvalidInput: the arguments do not fit the signature of the child.
+            UnknownWorkflow: nothing is registered or stored under this name.
+        """
         return self._perform(building.child(child, args, kwargs, wait=True))
 
     @overload
@@ -90,7 +142,14 @@ class AsyncContext(BaseContext):
     @overload
     def start(self, child: str, /, *args: Any, **kwargs: Any) -> Awaitable[AsyncChildHandle[Any]]: ...
     def start(self, child: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """See `Context.start`."""
+        """Start a child workflow and go on; the handle's `result()` waits for its end.
+
+        The child gets the tags of this execution, under its own. It is cancelled when this execution is cancelled, and
+        its deadline is no later, unless it was started with `parent_close="abandon"`. It goes on when this execution
+        completes or fails. A replay returns a handle of the same child.
+
+        Raises what `run()` raises at the start; `result()` raises the rest.
+        """
         return self._perform(building.child(child, args, kwargs, wait=False))
 
     @overload
@@ -102,54 +161,90 @@ class AsyncContext(BaseContext):
         self, fn: Callable[[T], R] | WorkflowDefinition[[T], R], items: Iterable[T], *, concurrency: int | None = None
     ) -> Awaitable[list[R]]: ...
     def map(self, fn: Any, items: Iterable[Any], *, concurrency: int | None = None) -> Awaitable[list[Any]]:
-        """See `Context.map`."""
+        """Call `fn` for each item in parallel; returns the results in the order of the items.
+
+        `fn` is a step, a function of one argument, or a workflow, of which each item becomes a child. At most
+        `concurrency` of them are under way (None: all). `items` is read once, and must be the same on a replay.
+
+        Raises the error of the first item that failed, in the order of the items, when all have finished.
+        """
         return self._perform(building.map_over(fn, items, concurrency))  # type: ignore[no-any-return]  # by the engine
 
     def gather(
         self, *branches: Awaitable[Any] | Callable[[AsyncContext], Awaitable[Any]] | AsyncToken
     ) -> Awaitable[list[Any]]:
-        """See `Context.gather`; a branch may also be an awaitable."""
+        """Run branches in parallel; returns their results in the order of the branches.
+
+        A branch is a function that is called with a `ctx` of its own, the handle of a child, an awaitable or a token.
+        All branches finish, then the first error in the order of the branches is raised.
+        """
         return self._perform(building.gather(branches))  # type: ignore[no-any-return]  # by the engine
 
     def race(
         self, *branches: Awaitable[Any] | Callable[[AsyncContext], Awaitable[Any]] | AsyncToken
     ) -> Awaitable[Winner[Any]]:
-        """See `Context.race`; a branch may also be an awaitable."""
+        """Run branches in parallel until the first one finishes; it is the winner on every replay.
+
+        Branches are as in `gather()`, or awaitables. Returns a `Winner` with `index` and `value`; raises the error of a
+        branch that finished first with one. The others stop at their next call of `ctx`: their timers and waits are
+        closed, their children cancelled; a body that runs comes to its end, and its result is ignored.
+        """
         return self._perform(building.race(branches))  # type: ignore[no-any-return]  # by the engine
 
     def loop(self, body: Callable[[AsyncContext, Any], Awaitable[Continue | Break]], state: Any = None) -> Any:
-        """See `Context.loop`."""
+        """Call `body(ctx, state)` again and again until it returns `Break(value)`; returns that value.
+
+        `Continue(state)` goes on with another state, which must have a lossless JSON form. Finished iterations are
+        forgotten, so a loop may go on for years; a replay begins with the iteration that was under way.
+        """
         return self._perform(commands.Loop("loop", body, state))
 
     def now(self) -> Awaitable[datetime]:
-        """See `Context.now`."""
+        """The database's time when this call was made first, with a time zone. A replay returns the same."""
         return self._perform(NOW)  # type: ignore[no-any-return]  # typed by the command's hint
 
     def uuid(self) -> Awaitable[uuid.UUID]:
-        """See `Context.uuid`."""
+        """A random UUID, made once. A replay returns the same."""
         return self._perform(UUID4)  # type: ignore[no-any-return]  # as above
 
     def random(self) -> Awaitable[float]:
-        """See `Context.random`."""
+        """A random number from 0 up to 1, made once; no secret. A replay returns the same."""
         return self._perform(RANDOM)  # type: ignore[no-any-return]  # as above
 
     def send_event(self, name: str, data: Any = None, *, id: str | None = None) -> Awaitable[None]:
-        """See `Context.send_event`."""
+        """Publish an event, once, with the next commit of this execution.
+
+        With `id`, an event of this id within `WORKFLOWS["EVENT_WINDOW"]` is published only once, whoever publishes it.
+        A replay publishes nothing. Raises `PayloadError` when the data have no lossless JSON form.
+        """
         return self._perform(building.send_event(name, data, id))  # type: ignore[no-any-return]  # by the engine
 
     def signal(self, execution: Any, name: str, data: Any = None) -> Awaitable[None]:
-        """See `Context.signal`."""
+        """Send a signal to another execution (or to its id), once, with the next commit of this one.
+
+        A signal to an execution that has ended, or that does not exist, is dropped. A replay sends nothing. Raises
+        `PayloadError` when the data have no lossless JSON form.
+        """
         return self._perform(building.signal(execution, name, data))  # type: ignore[no-any-return]  # by the engine
 
     def cancel(self, reason: str = "") -> Awaitable[NoReturn]:
-        """See `Context.cancel`."""
+        """End this execution as cancelled, with the reason kept, and with it its children, but for those that
+        were started with `parent_close="abandon"`.
+
+        Nothing after this call runs, `finally:` and `except BaseException:` aside.
+        """
         return self._perform(building.end("cancel", reason))  # type: ignore[no-any-return]  # by the engine
 
     def pause(self, reason: str = "") -> Awaitable[None]:
-        """See `Context.pause`."""
+        """Stop here until an operator resumes the execution; then it goes on after this call. The reason is kept."""
         return self._perform(building.end("pause", reason))  # type: ignore[no-any-return]  # by the engine
 
     def continue_as_new(self, *args: Any, **kwargs: Any) -> Awaitable[NoReturn]:
-        """See `Context.continue_as_new`."""
+        """Start over with new input and an empty journal: same id, key and unread signals, and who waits for it goes on
+        waiting.
+
+        For what would have too long a history. Nothing after this call runs. Raises `InvalidInput` when the arguments
+        do not fit the signature.
+        """
         command = building.end("continue_as_new", "", args, kwargs)
         return self._perform(command)  # type: ignore[no-any-return]  # by the engine
