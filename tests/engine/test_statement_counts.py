@@ -85,6 +85,7 @@ class Meter:
     def __init__(self) -> None:
         self.statements: list[str] = []
         self.commits = 0
+        self._has_counted = False  # a statement of the transaction that is open
 
     @property
     def cost(self) -> Cost:
@@ -93,8 +94,14 @@ class Meter:
     def hear(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if not BY_THE_CLOCK.match(sql):
             self.statements.append(" ".join(sql.split())[:160])
+            self._has_counted = True
             self.commits += not context["connection"].in_atomic_block and not sql.lstrip().startswith("SELECT")
         return execute(sql, params, many, context)
+
+    def hear_commit(self) -> None:
+        """A commit of nothing but what is done by the clock, or at the end of a worker, is none of a path."""
+        self.commits += self._has_counted
+        self._has_counted = False
 
 
 @contextmanager
@@ -104,7 +111,8 @@ def metered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Meter]:
     commit = BaseDatabaseWrapper.commit
 
     def counted(self: BaseDatabaseWrapper) -> None:
-        meter.commits += self is connection._connections[connection._alias]  # type: ignore[attr-defined]  # a proxy
+        if self is connection._connections[connection._alias]:  # type: ignore[attr-defined]  # a proxy
+            meter.hear_commit()
         commit(self)
 
     with monkeypatch.context() as patch, connection.execute_wrapper(meter.hear):
