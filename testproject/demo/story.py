@@ -10,9 +10,8 @@ from pathlib import Path
 from django.core.management import call_command
 from django.utils import timezone
 
-from django_workflows import TransitionError
+from django_workflows import TransitionError, triggers
 from django_workflows.models import Execution, Trigger
-from django_workflows.triggers import manual, registering
 from testproject import shop
 from testproject.billing.workflows import bill_customers, invoice_customer
 from testproject.demo import inspectors
@@ -58,8 +57,8 @@ def begin() -> Iterator[str]:
 
     period = timezone.localdate().strftime("%Y-%m")
     schedule = billing_schedule()
-    registering.enable(schedule)
-    manual.fire(schedule, {"period": period}, idempotency_key=period)
+    triggers.enable(schedule)
+    triggers.fire(schedule, {"period": period}, idempotency_key=period)
     yield f"All customers get their invoice for {period}, once; {schedule.pattern} the schedule looks for new ones."
 
     known = set(Server.objects.values_list("name", flat=True))
@@ -81,7 +80,7 @@ def begin() -> Iterator[str]:
 def billing_schedule() -> Trigger:
     """Beside that of the code, "first of month at 6am", which is too far away for a demo."""
     found = Trigger.objects.filter(workflow=bill_customers.name, type="schedule", pattern=BILLING).first()
-    return found or registering.create(bill_customers.name, "schedule", BILLING)
+    return found or triggers.create(bill_customers.name, "schedule", BILLING)
 
 
 class People:
@@ -137,7 +136,7 @@ def unfinished(names: list[str]) -> bool:
 
 def wind_up() -> Iterator[str]:
     """End what would go on for years."""
-    registering.disable(billing_schedule(), "The demo is over.")
+    triggers.disable(billing_schedule(), "The demo is over.")
     for reader in Subscriber.objects.filter(is_active=True):
         unsubscribe(reader.email)
     lives = Execution.objects.for_workflow(server_life).unfinished()
