@@ -7,26 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import connection, connections, transaction
 from pytest_django import Settings
 
-from django_workflows import Context, client, clock, conf, workflow
+from django_workflows import Context, client, clock, workflow
 from django_workflows.engine.claims import claims, probes
 from django_workflows.engine.claims.claims import QUARANTINE_AFTER, Peek
 from django_workflows.engine.commit import transaction as committing
-from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.database.dialects import Dialect
 from django_workflows.engine.database.transactions import single
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker import pump
 from django_workflows.engine.worker.capabilities import capabilities_of
-from django_workflows.engine.worker.executor import TurnExecutor
-from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Event, Execution, Status
 from django_workflows.services import CHORES
+from tests.engine.pumps import make_working_pump
 from tests.factories import ago, ahead, make_event, make_execution, make_trigger
 from tests.proof import emulation
 from tests.proof.emulation import first, hiding, shuffled, spoken
@@ -45,14 +41,6 @@ def _on_postgresql(db: None) -> None:
         pytest.skip("it emulates CockroachDB on PostgreSQL")
 
 
-class Nobody:
-    """Hears what the pump does."""
-
-    def ended(self, turn: Turn, ending: Ending) -> None: ...
-    def looked(self, peek: Peek) -> None: ...
-    def held(self, count: int) -> None: ...
-
-
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch, settings: Settings, names: None) -> Iterator[Callable[[], None]]:
     """Let a worker's pump work in this thread until nothing is due, with what it says to CockroachDB."""
@@ -60,12 +48,7 @@ def work(monkeypatch: pytest.MonkeyPatch, settings: Settings, names: None) -> It
     settings.WORKFLOWS = {"POLL_INTERVAL": 0.02}
 
     def drain(*, alone: bool = False) -> None:
-        engine = Pump(
-            uuid4(), capabilities_of(["default"], alone=alone), alias=conf.database(), chores=CHORES, reporter=Nobody()
-        )
-        engine.executor = TurnExecutor(
-            engine, threads=2, async_slots=0, branch_threads=0, alone=alone, on_exit=lambda error: None
-        )
+        engine = make_working_pump(capabilities_of(["default"], alone=alone), chores=CHORES)
         engine.run(until_idle=0.0)
 
     with spoken():

@@ -14,17 +14,21 @@ from django_workflows.engine.claims.claims import Peek
 from django_workflows.engine.worker import keeper, pump
 from django_workflows.engine.worker.capabilities import Capabilities
 from django_workflows.engine.worker.process import WorkerOptions
-from django_workflows.engine.worker.pump import IDLE_SECONDS, Pump
+from django_workflows.engine.worker.pump import IDLE_SECONDS
 from django_workflows.engine.worker.shared_memory import Identity
 from django_workflows.engine.worker.supervisor import Supervisor, _Child
 from django_workflows.models import Status
+from tests.engine.pumps import make_pump
 from tests.factories import make_execution
 
 DRAIN = WorkerOptions(queues=(), threads=1, async_slots=0, branch_threads=0, grace=1.0, until_idle=0.0)
 
 
+PLAIN = Capabilities(queues=(), plain=(("w", 1),), asynchronous=())
+
+
 class Looks:
-    """A crew without slots that are taken, and a reporter of every look."""
+    """An executor without slots that are taken, and a reporter of every look."""
 
     def __init__(self) -> None:
         self.at: list[float] = []
@@ -32,9 +36,10 @@ class Looks:
     def free(self) -> tuple[int, int]:
         return 1, 0
 
-    def execute(self, loaded: Any) -> None: ...
+    def execute(self, loaded: Any, clock: Any) -> list[Any]:
+        return []
+
     def ended(self, *args: Any) -> None: ...
-    def held(self, *args: Any) -> None: ...
 
     def looked(self, peek: Peek) -> None:
         self.at.append(monotonic())
@@ -44,8 +49,7 @@ class Looks:
 def test_the_last_look_comes_after_the_idle_time() -> None:
     """What the keeper releases within that time is found."""
     looks = Looks()
-    worker = Pump(uuid4(), Capabilities(queues=(), plain=(("w", 1),), asynchronous=()), alias="default", reporter=looks)
-    worker.executor = looks
+    worker = make_pump(PLAIN, executor=looks, reporter=looks)
     worker.run(until_idle=0.0)
     assert looks.at[-1] - looks.at[0] >= IDLE_SECONDS
 
@@ -55,11 +59,7 @@ def test_a_drain_goes_on_after_a_chore_that_moved_something(monkeypatch: pytest.
     """However slow the look was: an event that was delivered then has woken somebody."""
     monkeypatch.setattr(pump, "IDLE_SECONDS", 0.0)
     moves, looks = iter([True]), Looks()
-    capabilities = Capabilities(queues=(), plain=(("w", 1),), asynchronous=())
-    worker = Pump(
-        uuid4(), capabilities, alias="default", reporter=looks, chores=[lambda alias, peek: next(moves, False)]
-    )
-    worker.executor = looks
+    worker = make_pump(PLAIN, executor=looks, reporter=looks, chores=[lambda alias, peek: next(moves, False)])
     worker.run(until_idle=0.0)
     assert len(looks.at) == 2
 
@@ -69,15 +69,13 @@ def test_a_drain_goes_on_after_a_chore_that_failed(monkeypatch: pytest.MonkeyPat
     """The database was away for a moment: what the chore was to do is still to be done."""
     monkeypatch.setattr(pump, "IDLE_SECONDS", 0.0)
     failures, looks = iter([OperationalError("database is locked")]), Looks()
-    capabilities = Capabilities(queues=(), plain=(("w", 1),), asynchronous=())
 
     def fail_once(alias: str, peek: Peek) -> bool:
         for error in failures:
             raise error
         return False
 
-    worker = Pump(uuid4(), capabilities, alias="default", reporter=looks, chores=[fail_once])
-    worker.executor = looks
+    worker = make_pump(PLAIN, executor=looks, reporter=looks, chores=[fail_once])
     worker.run(until_idle=0.0)
     assert len(looks.at) == 2
 

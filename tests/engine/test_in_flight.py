@@ -15,20 +15,13 @@ from django_workflows.engine.turn.effects import MessageWait
 from django_workflows.engine.turn.flags import Flags
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker import claimer
-from django_workflows.engine.worker.capabilities import Capabilities
 from django_workflows.engine.worker.in_flight import AT_ONCE, Watch
-from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Execution, Status
+from tests.engine.pumps import make_pump
 from tests.engine.test_turn import NOW, NoRunner, Notebook, _claimed, _nothing
 from tests.factories import make_execution, make_signal
 
 ALIAS = "default"
-
-
-class Silent:
-    def ended(self, *args: Any) -> None: ...
-    def looked(self, *args: Any) -> None: ...
-    def held(self, *args: Any) -> None: ...
 
 
 def _turn(execution: Execution | None = None, **claimed: Any) -> Turn:
@@ -79,14 +72,14 @@ def test_each_of_thousands_is_looked_at_within_a_round(monkeypatch: pytest.Monke
 @pytest.mark.django_db
 def test_turns_that_end_while_claims_are_counted_do_no_harm() -> None:
     """Threads drop turns whose claims were lost whenever they come to their end."""
-    pump = Pump(uuid4(), Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    pump = make_pump()
 
     class EndsNow(Flags):
         """Another thread drops this turn at the moment at which somebody looks whether it was abandoned."""
 
         @property
         def abandoned(self) -> bool:
-            pump._held.popitem()
+            pump.core.held.popitem()
             return True
 
         @abandoned.setter
@@ -95,7 +88,7 @@ def test_turns_that_end_while_claims_are_counted_do_no_harm() -> None:
     for _ in range(3):
         turn = _turn()
         turn.flags = EndsNow(NoRunner().has_changed)
-        pump.hold(turn)
+        pump.core.hold(turn)
     assert pump._claimer.release_orphans() is False
 
 
@@ -107,8 +100,8 @@ def test_a_claim_without_a_turn_is_found_when_a_turn_without_a_claim_makes_up_fo
     monkeypatch.setattr(claimer, "ORPHANS_SECONDS", 0.0)
     worker = uuid4()
     lost, orphan = make_execution(Status.PENDING, claim=2), make_execution(Status.RUNNING, claimed_by=worker)
-    pump = Pump(worker, Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
-    pump.hold(_turn(lost, claim=1))  # its body goes on, and nobody has told it yet
+    pump = make_pump(worker=worker)
+    pump.core.hold(_turn(lost, claim=1))  # its body goes on, and nobody has told it yet
     assert any(pump._claimer.release_orphans() for _ in range(20))
     orphan.refresh_from_db()
     assert (orphan.status, orphan.claimed_by) == (Status.PENDING, None)

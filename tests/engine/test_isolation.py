@@ -24,10 +24,11 @@ from django_workflows.engine.worker.capabilities import Capabilities, LearnedCap
 from django_workflows.engine.worker.claimer import Claimer
 from django_workflows.engine.worker.commit_queue import LONGEST_SECONDS, CommitQueue
 from django_workflows.engine.worker.in_flight import Watch
-from django_workflows.engine.worker.pump import WORTH_TELLING, Pump
+from django_workflows.engine.worker.pump import WORTH_TELLING
 from django_workflows.models import UNSTORED, Event, Execution, Status
 from tests.engine.poison import NEEDS_TRIGGERS, refused, unchangeable
-from tests.engine.test_storing import Silent, _taken, _turn
+from tests.engine.pumps import make_pump
+from tests.engine.test_storing import _taken, _turn
 from tests.factories import ago, make_execution
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,7 +70,7 @@ def test_a_database_that_can_store_nothing_is_an_outage_and_no_write_is_singled_
 
 def test_a_write_is_tried_again_after_growing_pauses_and_its_history_says_why() -> None:
     (turn,) = _finished_turns(1)
-    pump = Pump(uuid4(), Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    pump = make_pump()
     pump._connect()
     with refused(turn.claimed.id):
         write = _taken(turn)
@@ -98,7 +99,7 @@ def test_the_pauses_of_a_write_have_a_longest() -> None:
 def test_a_commit_that_fails_in_any_way_loses_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the database says, also while it is asked what became of a commit."""
     (turn,) = _finished_turns(1)
-    pump = Pump(uuid4(), Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
+    pump = make_pump()
     pump._connect()
 
     def fail(*args: Any) -> Any:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -20,9 +19,9 @@ from django_workflows.engine.database import notify
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker import polling, pump
 from django_workflows.engine.worker.capabilities import capabilities_of
-from django_workflows.engine.worker.executor import TurnExecutor
 from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Execution
+from tests.engine.pumps import make_working_pump
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,7 +39,6 @@ class Observer:
         act()
 
     def ended(self, turn: Turn, ending: Ending) -> None: ...
-    def held(self, count: int) -> None: ...
 
 
 @pytest.fixture
@@ -55,17 +53,14 @@ def worker() -> Iterator[Callable[[Observer], Pump]]:
     made: list[Pump] = []
 
     def make(observer: Observer) -> Pump:
-        engine = Pump(uuid4(), capabilities_of(["default"]), alias=conf.database(), reporter=observer)
-        engine.executor = TurnExecutor(
-            engine, threads=2, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None
-        )
+        engine = make_working_pump(capabilities_of(["default"]), reporter=observer)
         made.append(engine)
-        notify.subscribe(engine.wake_up)
+        notify.subscribe(engine.core.wake_up)
         return engine
 
     yield make
     for engine in made:
-        notify.unsubscribe(engine.wake_up)
+        notify.unsubscribe(engine.core.wake_up)
 
 
 def test_a_sleep_that_begins_while_nothing_is_due_ends_in_time(
@@ -112,10 +107,10 @@ def test_a_wake_up_that_was_wrong_leads_to_a_look(
 
     def mislead() -> None:
         with monkeypatch.context() as silence:
-            silence.setattr(engine, "wake_up", lambda *told: None)
+            silence.setattr(engine.core, "wake_up", lambda *told: None)
             silence.setattr(notify, "_in_process", ())
             urgent.start()
-        engine.wake_up("default", 3)
+        engine.core.wake_up("default", 3)
 
     engine = worker(Observer(mislead))
     engine.run(until_idle=0.0)
@@ -146,7 +141,7 @@ def test_a_higher_priority_that_is_told_of_is_next_whatever_is_left_of_a_backlog
         done.append("low")
         if len(done) == 3:
             high.using(priority=9).start()
-            engine.wake_up("default", 9)
+            engine.core.wake_up("default", 9)
 
     @workflow(name="low")
     def low(ctx: Context) -> None:
@@ -162,10 +157,7 @@ def test_a_higher_priority_that_is_told_of_is_next_whatever_is_left_of_a_backlog
     monkeypatch.setattr(pump, "CLAIM_SECONDS", 0.0)
     for _ in range(12):
         low.start()
-    engine = Pump(uuid4(), capabilities_of(["default"]), alias="default", reporter=Observer())
-    engine.executor = TurnExecutor(
-        engine, threads=1, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None
-    )
+    engine = make_working_pump(capabilities_of(["default"]), reporter=Observer(), threads=1)
     engine.run(until_idle=0.0)
     assert len(done) == 13
     assert done.index("high") <= 4, done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from django_workflows.engine.database.pulse import Pulse, working
 from django_workflows.engine.database.transactions import single, transact
 from django_workflows.engine.worker import chores
 from django_workflows.engine.worker.chores import Attendant
+from django_workflows.engine.worker.core import Core
 from django_workflows.engine.worker.loop_thread import LoopThread
 
 LATER = 1_000.0
@@ -94,7 +95,7 @@ def test_an_event_loop_that_is_blocked_is_silent_and_one_that_is_free_answers() 
     assert silence(loop.pulse) == 0.0
 
 
-def test_an_attendant_whose_chore_hangs_is_silent_where_users_code_runs() -> None:
+def test_an_attendant_whose_chore_hangs_is_silent_where_users_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     began, goes_on, done = threading.Event(), threading.Event(), threading.Event()
 
     def hang(alias: str, peek: Any) -> bool:
@@ -103,7 +104,9 @@ def test_an_attendant_whose_chore_hangs_is_silent_where_users_code_runs() -> Non
             goes_on.wait(60)
         return False
 
-    attendant = Attendant("default", [hang], lambda moved: done.set())
+    core = Core("default", ())
+    attendant = Attendant(core, [hang])
+    monkeypatch.setattr(core.commit_queue, "ring", done.set)
     attendant.start()
     attendant.look(uuid4())  # type: ignore[arg-type]  # nobody looks into it
     assert began.wait(60)
@@ -118,7 +121,6 @@ def test_an_attendant_whose_chore_hangs_is_silent_where_users_code_runs() -> Non
 def test_a_chore_that_fails_holds_up_no_other_and_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chores, "FIRST_PAUSE", LATER)
     rounds: list[str] = []
-    done = threading.Semaphore(0)
 
     def fail(alias: str, peek: Any) -> bool:
         rounds.append("failed")
@@ -128,7 +130,16 @@ def test_a_chore_that_fails_holds_up_no_other_and_is_left_alone_for_a_while(monk
         rounds.append("worked")
         return True
 
-    attendant = Attendant("default", [fail, work], lambda moved: done.release())
+    core = Core("default", ())
+    attendant = Attendant(core, [fail, work])
+    done = threading.Semaphore(0)
+    told = attendant._tell
+
+    def tell(moved: Sequence[bool]) -> None:
+        told(moved)
+        done.release()
+
+    monkeypatch.setattr(attendant, "_tell", tell)
     attendant.start()
     for _ in range(2):
         attendant.look(uuid4())  # type: ignore[arg-type]  # nobody looks into it

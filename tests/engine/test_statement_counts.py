@@ -23,18 +23,14 @@ from pytest_django import Settings
 
 from django_workflows import Context, client, clock, conf, workflow
 from django_workflows.engine.claims import claims
-from django_workflows.engine.claims.claims import Peek
-from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.transactions import single
-from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker import pump
 from django_workflows.engine.worker.capabilities import capabilities_of
-from django_workflows.engine.worker.executor import TurnExecutor
 from django_workflows.engine.worker.keeper import Keeper
-from django_workflows.engine.worker.pump import Pump
 from django_workflows.engine.worker.shared_memory import SharedMemory
 from django_workflows.models import Execution
+from tests.engine.pumps import make_working_pump
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,14 +116,6 @@ def metered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Meter]:
         yield meter
 
 
-class Nobody:
-    """Hears what the pump does."""
-
-    def ended(self, turn: Turn, ending: Ending) -> None: ...
-    def looked(self, peek: Peek) -> None: ...
-    def held(self, count: int) -> None: ...
-
-
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch, settings: Settings, names: None) -> Iterator[Callable[[], Meter]]:
     """Let a worker's pump work in this thread until nothing is due; what that cost."""
@@ -135,10 +123,7 @@ def work(monkeypatch: pytest.MonkeyPatch, settings: Settings, names: None) -> It
     settings.WORKFLOWS = {"POLL_INTERVAL": 0.02}
 
     def drain() -> Meter:
-        engine = Pump(uuid4(), capabilities_of(["default"]), alias=conf.database(), reporter=Nobody())
-        engine.executor = TurnExecutor(
-            engine, threads=2, async_slots=0, branch_threads=0, alone=False, on_exit=lambda error: None
-        )
+        engine = make_working_pump(capabilities_of(["default"]))
         with metered(monkeypatch) as meter:
             engine.run(until_idle=0.0)
         return meter

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -23,8 +23,8 @@ from django_workflows.engine.inline import driver
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker import in_flight
 from django_workflows.engine.worker.capabilities import Capabilities
-from django_workflows.engine.worker.pump import Pump
 from django_workflows.models import Execution, Status, StepStatus
+from tests.engine.pumps import Full, make_pump
 from tests.engine.test_branch_threads import StoresAtOnce
 from tests.engine.test_turn import NoRunner, _claimed
 from tests.factories import ago, make_execution, make_signal
@@ -109,22 +109,12 @@ def test_a_deadline_that_cannot_be_stored_now_is_kept_until_it_can(
     assert turn.flags.abandoned
 
 
-class Silent:
-    def ended(self, *args: Any) -> None: ...
-    def looked(self, *args: Any) -> None: ...
-    def held(self, *args: Any) -> None: ...
-
-
-def _pump(worker: UUID) -> Pump:
-    return Pump(worker, Capabilities(queues=(), plain=(), asynchronous=()), alias=ALIAS, reporter=Silent())
-
-
 def test_a_claim_that_no_turn_has_is_given_back_and_fenced() -> None:
     worker = uuid4()
     mine, known = (make_execution(Status.RUNNING, claimed_by=worker) for _ in range(2))
     others = make_execution(Status.RUNNING)
-    pump = _pump(worker)
-    pump.hold(_turn(known))
+    pump = make_pump(worker=worker)
+    pump.core.hold(_turn(known))
     pump._claimer.release_orphans()
     for execution in (mine, known, others):
         execution.refresh_from_db()
@@ -203,18 +193,6 @@ def test_a_turn_that_somebody_has_taken_over_meanwhile_is_fenced() -> None:
     assert store_all(ALIAS, [write])[0].verdict is Verdict.FENCED
 
 
-class Full(Silent):
-    """A crew with so many free slots."""
-
-    def __init__(self, plain: int, asynchronous: int) -> None:
-        self._free = plain, asynchronous
-
-    def free(self) -> tuple[int, int]:
-        return self._free
-
-    def execute(self, *args: Any) -> None: ...
-
-
 @pytest.mark.parametrize(
     ("plain", "asynchronous", "free", "busy"),
     [
@@ -228,10 +206,8 @@ def test_a_worker_is_busy_when_one_colour_has_no_slot_left(
     plain: Any, asynchronous: Any, free: Any, busy: bool
 ) -> None:
     """Then it tells others of what it has made due: it does not know which colour that is of."""
-    pump = Pump(
-        uuid4(), Capabilities(queues=(), plain=plain, asynchronous=asynchronous), alias=ALIAS, reporter=Silent()
-    )
-    pump.executor = Full(*free)
+    capabilities = Capabilities(queues=(), plain=plain, asynchronous=asynchronous)
+    pump = make_pump(capabilities, executor=Full(*free))
     assert pump._is_busy() is busy
 
 

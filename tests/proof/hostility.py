@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -26,6 +27,8 @@ from django_workflows.engine.database import notify, outages
 from django_workflows.engine.handlers import invocation
 from django_workflows.engine.worker import pump, thread_pool
 from django_workflows.engine.worker.capabilities import capabilities_of
+from django_workflows.engine.worker.chores import Attendant
+from django_workflows.engine.worker.core import Core
 from django_workflows.engine.worker.executor import TurnExecutor
 from django_workflows.engine.worker.keeper import Keeper
 from django_workflows.engine.worker.loop_thread import LoopThread
@@ -67,13 +70,13 @@ class LiveWorkflows(Workflows):
         super().__init__()
         self._surroundings = surroundings
         self._memory = SharedMemory(surroundings.workers)
-        self._crews: list[TurnExecutor] = []
+        self._executors: list[TurnExecutor] = []
         self._pumps: list[Pump] = []
         self._errors: list[BaseException] = []
 
     def close(self) -> None:
         super().close()
-        for executor in self._crews:
+        for executor in self._executors:
             loop = executor.loop
             if loop._started:
                 loop.loop.call_soon_threadsafe(loop.loop.stop)
@@ -99,17 +102,19 @@ class LiveWorkflows(Workflows):
         return self._turns - before
 
     def _pump(self, index: int) -> Pump:
-        worker = Pump(uuid4(), capabilities_of(()), alias=self._alias, chores=CHORES, reporter=_Reporter(self, index))
-        worker.executor = TurnExecutor(
-            worker,
+        core = Core(self._alias, (), partial(self.held, index))
+        executor = TurnExecutor(
+            core,
             threads=self._surroundings.threads,
             async_slots=self._surroundings.threads,
             branch_threads=self._surroundings.branch_threads,
             alone=False,
             on_exit=self._leave,
         )
-        self._crews.append(worker.executor)
-        return worker
+        self._executors.append(executor)
+        attendant = Attendant(core, CHORES)
+        reporter = _Reporter(self)
+        return Pump(core, uuid4(), capabilities_of(()), executor=executor, attendant=attendant, reporter=reporter)
 
     def _leave(self, error: BaseException) -> None:
         """What a worker does when user code asks for the end of the process."""
@@ -162,17 +167,14 @@ class LiveWorkflows(Workflows):
 class _Reporter:
     """Tells the harness what one of its pumps does."""
 
-    def __init__(self, harness: LiveWorkflows, index: int) -> None:
-        self._harness, self._index = harness, index
+    def __init__(self, harness: LiveWorkflows) -> None:
+        self._harness = harness
 
     def ended(self, turn: Any, ending: Any) -> None:
         self._harness.ended()
 
     def looked(self, peek: Any) -> None:
         """Nothing is to be known."""
-
-    def held(self, count: int) -> None:
-        self._harness.held(self._index, count)
 
 
 @contextmanager

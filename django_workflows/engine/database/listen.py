@@ -7,6 +7,7 @@ import logging
 import selectors
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -26,8 +27,9 @@ class Listener:
     some. A lost connection is renewed with back-off. Only where `wakeups.can_notify()`.
     """
 
-    def __init__(self, alias: str, wake_up: WakeUp) -> None:
-        self._alias, self._wake_up = alias, wake_up
+    def __init__(self, alias: str, wake_up: WakeUp, on_change: Callable[[bool], None] = lambda listening: None) -> None:
+        """`on_change` hears whether notifications arrive now; while they do not, the caller polls more often."""
+        self._alias, self._wake_up, self._on_change = alias, wake_up, on_change
         self._bell, self._ringer = socket.socketpair()
         self._bell.setblocking(False)
         self._stopping = threading.Event()
@@ -57,6 +59,13 @@ class Listener:
         """Whether it listens, after at most `timeout` seconds."""
         return self._listening.wait(timeout)
 
+    def _set_listening(self, listening: bool) -> None:
+        if listening:
+            self._listening.set()
+        else:
+            self._listening.clear()
+        self._on_change(listening)
+
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
@@ -67,7 +76,7 @@ class Listener:
                 pause = FIRST_PAUSE if self._listening.is_set() else min(2 * pause, LONGEST_PAUSE)
                 logger.debug("LISTEN was interrupted; polling goes on, next try in %.1f s: %s", pause, error)
             finally:
-                self._listening.clear()
+                self._set_listening(False)
                 with contextlib.suppress(DatabaseError, InterfaceError):
                     connection.close()
             self._stopping.wait(pause)
@@ -81,7 +90,7 @@ class Listener:
     def _listen(self, connection: BaseDatabaseWrapper) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
-        self._listening.set()
+        self._set_listening(True)
         self._tell(ANY_QUEUE)
         raw: Any = connection.connection
         with selectors.DefaultSelector() as selector:

@@ -17,6 +17,7 @@ from django_workflows.engine.claims.claims import Peek
 from django_workflows.engine.database.isolation import pause_after
 from django_workflows.engine.database.outages import UNREACHABLE
 from django_workflows.engine.database.pulse import Pulse
+from django_workflows.engine.worker.core import Core
 
 logger = logging.getLogger("django_workflows")
 
@@ -26,11 +27,14 @@ FIRST_PAUSE = 0.1
 
 
 class Attendant:
-    """Does the chores for one pump. `look()`, `is_idle` and `stop()` are for the pump's thread."""
+    """Does the chores for one pump. All but the chores themselves is for the pump's thread.
 
-    def __init__(self, alias: str, chores: Sequence[Chore], tell: Callable[[bool], None]) -> None:
-        """`tell` is called after each round, with whether anything was moved."""
-        self._alias, self._chores, self._tell = alias, chores, tell
+    Until it is started, as in tests, the chores are done where it is told of a look.
+    """
+
+    def __init__(self, core: Core, chores: Sequence[Chore]) -> None:
+        self._core, self._alias, self._chores = core, core.alias, chores
+        self._has_moved = False
         self._peek: Peek | None = None
         self._change = threading.Condition()
         self._is_busy = self._is_stopping = False
@@ -39,6 +43,7 @@ class Attendant:
         self._thread = threading.Thread(target=self._run, name="workflows-attendant", daemon=True)
 
     def start(self) -> None:
+        """Do the chores in a thread of its own from now on."""
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -51,6 +56,9 @@ class Attendant:
 
     def look(self, peek: Peek) -> None:
         """This was found; what was found before and nobody has attended to yet is forgotten."""
+        if self._thread.ident is None:
+            self._tell([chore(self._alias, peek) for chore in self._chores])
+            return
         with self._change:
             self._peek = peek
             self._change.notify()
@@ -61,11 +69,24 @@ class Attendant:
         with self._change:
             return not self._is_busy and self._peek is None
 
+    def has_moved(self) -> bool:
+        """Whether a chore has moved anything since this was asked the last time."""
+        moved, self._has_moved = self._has_moved, False
+        return moved
+
+    def _tell(self, moved: Sequence[bool]) -> None:
+        """A round is over."""
+        if any(moved):
+            self._has_moved = True
+            self._core.polling.did_chores(monotonic())
+            self._core.wake_up("")
+        self._core.commit_queue.ring()
+
     def _run(self) -> None:
         self.pulse.adopt()
         try:
             while (peek := self._next()) is not None:
-                self._tell(self._attend(peek))
+                self._tell([self._do(chore, peek) for chore in self._chores])
         finally:
             connections.close_all()
 
@@ -77,10 +98,6 @@ class Attendant:
             peek, self._peek = self._peek, None
             self._is_busy = peek is not None
             return None if self._is_stopping else peek
-
-    def _attend(self, peek: Peek) -> bool:
-        moved = [self._do(chore, peek) for chore in self._chores]
-        return any(moved)
 
     def _do(self, chore: Chore, peek: Peek) -> bool:
         failures, until = self._failures.get(chore, (0, 0.0))

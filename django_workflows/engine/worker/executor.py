@@ -8,14 +8,16 @@ from functools import partial
 from typing import Any
 
 from django_workflows.authoring.registry import registry
+from django_workflows.clock import DatabaseClock
+from django_workflows.engine.claims.claims import Claimed
 from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.runners import completion
 from django_workflows.engine.runners.event_loop import LoopRunner
 from django_workflows.engine.runners.threads import ThreadRunner
 from django_workflows.engine.turn.turn import Turn
+from django_workflows.engine.worker.core import Core
 from django_workflows.engine.worker.loop_thread import LoopThread
-from django_workflows.engine.worker.pump import Pump
 from django_workflows.engine.worker.thread_pool import Helpers, Pool
 from django_workflows.exceptions import WorkflowsError
 
@@ -23,11 +25,11 @@ logger = logging.getLogger("django_workflows")
 
 
 class TurnExecutor:
-    """Runs turns for one pump. `on_exit` is called when user code asks for the end of the process."""
+    """Runs turns in a pool of threads and on an event loop. `on_exit` hears when user code wants the process to end."""
 
     def __init__(
         self,
-        pump: Pump,
+        core: Core,
         *,
         threads: int,
         async_slots: int,
@@ -35,29 +37,30 @@ class TurnExecutor:
         alone: bool,
         on_exit: Callable[[BaseException], None],
     ) -> None:
-        self._pump, self._on_exit, self._alone = pump, on_exit, alone
+        self._core, self._on_exit, self._alone = core, on_exit, alone
         self._helpers = Helpers(branch_threads)
         self.pool = Pool(threads, "workflows-turn")
-        self.loop = LoopThread(self.pool, self._helpers, pump, on_exit)
+        self.loop = LoopThread(self.pool, self._helpers, core.commit_queue, on_exit)
         self._async_slots = async_slots
         self._async_turns = 0
 
     def free(self) -> tuple[int, int]:
         """Free slots for `def` and for `async def` workflows."""
         if self._alone:
-            return (0, 0) if self._pump.held else (1, 0)
+            return (0, 0) if self._core.held else (1, 0)
         return self.pool.unused, max(self._async_slots - self._async_turns, 0)
 
-    def execute(self, loaded: Sequence[Loaded]) -> None:
-        """Begin these turns."""
+    def execute(self, loaded: Sequence[Loaded], clock: DatabaseClock) -> list[tuple[Claimed, Exception]]:
+        """Begin these turns; the claims that cannot have one, because their workflow cannot be read, and why."""
         coroutines: list[Callable[[], Any]] = []
+        unread: list[tuple[Claimed, Exception]] = []
+        common: dict[str, Any] = {"clock": clock, "committer": self._core.commit_queue, "alias": self._core.alias}
         for one in loaded:
             try:
                 definition = registry.workflow(one.claimed.workflow, one.claimed.version)
             except WorkflowsError as error:  # a definition that nobody can read must stop nobody else
-                self._pump.cannot_begin(one.claimed, error)
+                unread.append((one.claimed, error))
                 continue
-            common: dict[str, Any] = {"clock": self._pump.clock, "committer": self._pump, "alias": self._pump.alias}
             if definition.is_async:
                 runner = LoopRunner(
                     one,
@@ -68,14 +71,15 @@ class TurnExecutor:
                     **common,
                 )
                 self._async_turns += 1
-                self._pump.hold(runner.turn)
+                self._core.hold(runner.turn)
                 coroutines.append(partial(self._run_on_loop, runner))
             else:
                 plain = ThreadRunner(one, definition, helpers=self._helpers, **common)
-                self._pump.hold(plain.turn)
+                self._core.hold(plain.turn)
                 self.pool.submit(partial(self._run_in_thread, plain))
         if coroutines:
             self.loop.submit(coroutines)
+        return unread
 
     def _run_in_thread(self, runner: ThreadRunner) -> None:
         turn = runner.turn
@@ -103,7 +107,7 @@ class TurnExecutor:
     def _conclude(self, turn: Turn, ending: Ending | None) -> None:
         """Hand the ending to the pump; this thread need not wait until it is stored."""
         if ending is None or turn.flags.abandoned:
-            self._pump.drop(turn)
+            self._core.drop(turn)
             return
         completion.conclude(turn, ending)
-        self._pump.flush(turn)
+        self._core.commit_queue.flush(turn)

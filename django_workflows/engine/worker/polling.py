@@ -7,7 +7,6 @@ wake-up only brings it forward.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django_workflows import conf
@@ -26,7 +25,7 @@ class Polling:
 
     def __init__(self, queues: tuple[str, ...], alias: str) -> None:
         self.queues = queues
-        self.is_listening: Callable[[], bool] = lambda: False
+        self.is_listening = False  # to the NOTIFY of others: set by a listener
         self.peeked_at = 0.0
         self.peek_at = 0.0  # while there is work
         self.chores_at = 0.0  # without a free slot
@@ -98,7 +97,7 @@ class Polling:
         self.peeked_at = moment
         self._again_at = [at for at in self._again_at if at > moment]
         self._next_due = peek.next_due()
-        pause = conf.listen_poll_interval() if self.is_listening() else conf.poll_interval()
+        pause = conf.listen_poll_interval() if self.is_listening else conf.poll_interval()
         self._look_at = moment + pause * random.uniform(0.9, 1.0)
         if peek.next_schedule is not None and not peek.schedules_due:
             self.look_by(moment + (peek.next_schedule - peek.now).total_seconds())

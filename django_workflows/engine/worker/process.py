@@ -32,6 +32,7 @@ from django_workflows.engine.turn import lifecycle
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.capabilities import capabilities_of
 from django_workflows.engine.worker.chores import Attendant, Chore
+from django_workflows.engine.worker.core import Core
 from django_workflows.engine.worker.executor import TurnExecutor
 from django_workflows.engine.worker.pump import Pump
 from django_workflows.engine.worker.shared_memory import Identity, Slot
@@ -70,20 +71,24 @@ class WorkerProcess:
         self._ended = threading.Event()
         self._orders, self._orders_write = os.pipe()
         self._row_at = 0.0
-        self.pump = Pump(
-            identity.id,
-            capabilities_of(options.queues, alone=identity.alone),
-            alias=self.alias,
-            reporter=self,
-        )
-        self.attendant = Attendant(self.alias, options.chores, self.pump.attended)
-        self.pump.executor = self.executor = TurnExecutor(
-            self.pump,
+        capabilities = capabilities_of(options.queues, alone=identity.alone)
+        self.core = Core(self.alias, capabilities.queues, self._tell_held)
+        self.attendant = Attendant(self.core, options.chores)
+        self.executor = TurnExecutor(
+            self.core,
             threads=1 if identity.alone else options.threads,
             async_slots=0 if identity.alone else options.async_slots,
             branch_threads=options.branch_threads,
             alone=identity.alone,
             on_exit=self._on_exit,
+        )
+        self.pump = Pump(
+            self.core,
+            identity.id,
+            capabilities,
+            executor=self.executor,
+            attendant=self.attendant,
+            reporter=self,
         )
 
     def run(self) -> int:
@@ -92,16 +97,15 @@ class WorkerProcess:
         self._start_thread(self._beat)
         self._start_thread(self._watch_orders)
         listener = self._listen()
-        notify.subscribe(self.pump.wake_up)
+        notify.subscribe(self.core.wake_up)
         if self.options.chores:
-            self.pump.attendant = self.attendant
             self.attendant.start()
         try:
             self.pump.run(until_idle=2.0 if self.identity.alone else self.options.until_idle)
         finally:
             self._ended.set()
             self.attendant.stop(1.0)
-            notify.unsubscribe(self.pump.wake_up)
+            notify.unsubscribe(self.core.wake_up)
             if listener is not None:
                 listener.stop(1.0)
             self._close_row()
@@ -160,8 +164,7 @@ class WorkerProcess:
     def _listen(self) -> Listener | None:
         if not notify.can_notify(self.alias):
             return None
-        listener = Listener(self.alias, self.pump.wake_up)
-        self.pump.polling.is_listening = lambda: listener.is_listening
+        listener = Listener(self.alias, self.core.wake_up, self._tell_listening)
         listener.start()
         return listener
 
@@ -189,15 +192,18 @@ class WorkerProcess:
         self.slot.set("suspects", float(peek.suspects))
         self._keep_row(peek)
 
-    def held(self, count: int) -> None:
+    def _tell_held(self, count: int) -> None:
         self.slot.set("held", float(count))
+
+    def _tell_listening(self, listening: bool) -> None:
+        self.core.polling.is_listening = listening
 
     # its row in the database
 
     def _keep_row(self, peek: Peek) -> None:
         if monotonic() >= self._row_at:
             self._row_at = monotonic() + ROW_SECONDS
-            values = {"seen_at": peek.now, "slots_used": self.pump.held}
+            values = {"seen_at": peek.now, "slots_used": len(self.core.held)}
             repeated(self.alias, lambda: self._write_row(peek, values))
 
     def _write_row(self, peek: Peek, values: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -27,11 +28,10 @@ from django_workflows.engine.database.pulse import Pulse
 from django_workflows.engine.database.transactions import keep_plans, reading, single
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.capabilities import Capabilities, LearnedCapabilities
-from django_workflows.engine.worker.chores import Attendant, Chore
+from django_workflows.engine.worker.chores import Attendant
 from django_workflows.engine.worker.claimer import Claimer
-from django_workflows.engine.worker.commit_queue import CommitQueue
+from django_workflows.engine.worker.core import Core
 from django_workflows.engine.worker.in_flight import Watch
-from django_workflows.engine.worker.polling import Polling
 
 logger = logging.getLogger("django_workflows")
 
@@ -46,8 +46,8 @@ class Executor(Protocol):
     def free(self) -> tuple[int, int]:
         """Free slots for `def` and for `async def` workflows."""
 
-    def execute(self, loaded: Sequence[Loaded]) -> None:
-        """Begin these turns."""
+    def execute(self, loaded: Sequence[Loaded], clock: DatabaseClock) -> Sequence[tuple[Claimed, Exception]]:
+        """Begin these turns; the claims that cannot have one, because their workflow cannot be read, and why."""
 
 
 class Reporter(Protocol):
@@ -55,48 +55,40 @@ class Reporter(Protocol):
 
     def ended(self, turn: Turn, ending: Ending) -> None: ...
     def looked(self, peek: Peek) -> None: ...
-    def held(self, count: int) -> None: ...
 
 
 class Pump:
     """Commits and claims for one worker process. `run()` returns when it has been stopped and holds nothing."""
 
-    executor: Executor
-    clock: DatabaseClock
-
     def __init__(
-        self, worker: UUID, capabilities: Capabilities, *, alias: str, chores: Sequence[Chore] = (), reporter: Reporter
+        self,
+        core: Core,
+        worker: UUID,
+        capabilities: Capabilities,
+        *,
+        executor: Executor,
+        attendant: Attendant,
+        reporter: Reporter,
     ) -> None:
-        self.worker, self.learned, self.alias = worker, LearnedCapabilities(capabilities, alias), alias
-        self.polling = Polling(capabilities.queues, alias)
-        self._chores, self._reporter = chores, reporter
-        self._held: dict[UUID, Turn] = {}
-        self._commit_queue = CommitQueue()
-        self._watch = Watch(alias)
-        self._claimer = Claimer(worker, self.learned, alias=alias, held=self._held, watch=self._watch)
-        self._outage = Outage(alias)
+        self.worker, self.alias = worker, core.alias
+        self.core, self._polling, self._commit_queue = core, core.polling, core.commit_queue
+        self._learned = LearnedCapabilities(capabilities, core.alias)
+        self._executor, self._attendant, self._reporter = executor, attendant, reporter
+        self._watch = Watch(core.alias)
+        self._claimer = Claimer(worker, self._learned, alias=core.alias, held=core.held, watch=self._watch)
+        self._outage = Outage(core.alias)
+        self._clock = DatabaseClock(datetime.now(UTC), monotonic())  # until the database is asked
         self._stop_by: float | None = None
         self._crashed = False
-        self._has_moved = False  # something, by a chore, since this was looked at
         self.pulse = Pulse("the pump")
-        self.attendant: Attendant | None = None  # does the chores in a thread of its own; without, they are done here
         self._idle_since: float | None = None
-        self.note, self.flush = self._commit_queue.note, self._commit_queue.flush  # for turns, from any thread
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.learned.capabilities
-
-    @property
-    def held(self) -> int:
-        return len(self._held)
+        """What it takes now: definitions that it meets are added."""
+        return self._learned.capabilities
 
     # from any thread
-
-    def wake_up(self, queue: str, priority: int | None = None) -> None:
-        """There may be work in this queue; there is where a priority is named."""
-        if self.polling.wake_up(queue, priority):
-            self._commit_queue.ring()
 
     def stop(self, grace: float, *, crashed: bool = False) -> None:
         """Claim no more; after `grace` seconds give back what is still held, as crashed or not."""
@@ -104,21 +96,6 @@ class Pump:
         stop_by = monotonic() + grace
         self._stop_by = stop_by if self._stop_by is None else min(self._stop_by, stop_by)
         self._commit_queue.ring()
-
-    def hold(self, turn: Turn) -> None:
-        """The crew has begun this turn."""
-        self._held[turn.claimed.id] = turn
-        self._reporter.held(len(self._held))
-
-    def drop(self, turn: Turn) -> None:
-        """The turn is over, and has nothing to store because its claim was lost."""
-        self._commit_queue.forget(turn)
-        self._release(turn)
-        self._commit_queue.ring()
-
-    def _release(self, turn: Turn) -> None:
-        if self._held.get(turn.claimed.id) is turn:
-            del self._held[turn.claimed.id]
 
     # the cycle
 
@@ -147,7 +124,7 @@ class Pump:
         connections[self.alias].ensure_connection()  # not to count the time that it takes
         keep_plans(self.alias)
         moment = monotonic()
-        self.clock = DatabaseClock(database_now(self.alias), moment, grain_of(connections[self.alias].vendor))
+        self._clock = DatabaseClock(database_now(self.alias), moment, grain_of(connections[self.alias].vendor))
 
     def _connect_to_write(self) -> None:
         self._connect()
@@ -155,25 +132,24 @@ class Pump:
 
     def _is_finished(self, until_idle: float | None) -> bool:
         if self._stop_by is not None:
-            for turn in list(self._held.values()):
+            for turn in list(self.core.held.values()):
                 turn.flags.releasing = True
-            return not self._held or monotonic() > self._stop_by
+            return not self.core.held or monotonic() > self._stop_by
         return until_idle is not None and self._has_drained(until_idle)
 
     def _has_drained(self, until_idle: float) -> bool:
-        if self.attendant is not None and not self.attendant.is_idle:
+        if not self._attendant.is_idle:
             self._idle_since = None
             return False
-        if self._has_moved:
-            self._has_moved = False
+        if self._attendant.has_moved():
             self._idle_since = None  # what was woken is not due in what was seen
-        if self._held or not self._claimer.is_empty or self.polling.is_due_within(until_idle, self.clock.now()):
+        if self.core.held or not self._claimer.is_empty or self._polling.is_due_within(until_idle, self._clock.now()):
             self._idle_since = None
             return False
         self._idle_since = self._idle_since or monotonic()
         last_look = self._idle_since + IDLE_SECONDS
-        self.polling.look_by(last_look)
-        return self.polling.peeked_at >= last_look
+        self._polling.look_by(last_look)
+        return self._polling.peeked_at >= last_look
 
     # committing
 
@@ -184,7 +160,7 @@ class Pump:
         if not batch:
             return
         try:
-            receipts = store_all(self.alias, [write for _, write in batch], self.clock.sync)
+            receipts = store_all(self.alias, [write for _, write in batch], self._clock.sync)
         except UNREACHABLE:
             for turn, write in batch:
                 turn.put_back(write)
@@ -205,10 +181,10 @@ class Pump:
         elif receipt.verdict is Verdict.STORED and write.ending is not None:
             self._has_ended(turn, write, write.ending, receipt)
         if write.ending is not None or turn.flags.abandoned:
-            self._release(turn)
+            self.core.release(turn)
         if write.moves_others:
-            self.wake_up("")
-            self._watch.wake_others(write, self.polling.queues, busy=self._is_busy())
+            self.core.wake_up("")
+            self._watch.wake_others(write, self._polling.queues, busy=self._is_busy())
 
     def _postpone(self, turn: Turn, write: Write, error: Exception | None) -> None:
         turn.put_back(write)
@@ -218,21 +194,17 @@ class Pump:
             self._watch.tell_unstored(turn, error)
 
     def _has_ended(self, turn: Turn, write: Write, ending: Ending, receipt: Receipt) -> None:
-        if self._holds(turn):
+        if self.core.holds(turn):  # else it was told of before: a function that could not be stopped comes to its end
             self._reporter.ended(turn, ending.as_told(receipt.requested))
-        now = self.clock.now()
+        now = self._clock.now()
         if (due := forecast(write, receipt, now)) is not None:
-            self.polling.expect(due, now)
-
-    def _holds(self, turn: Turn) -> bool:
-        """Not when it was told of before: a function that could not be stopped has come to its end after all."""
-        return self._held.get(turn.claimed.id) is turn
+            self._polling.expect(due, now)
 
     # claiming
 
     def _free(self) -> dict[bool, int]:
         """Free slots by colour: for `async def` workflows, or not."""
-        plain, asynchronous = self.executor.free()
+        plain, asynchronous = self._executor.free()
         return {False: plain, True: asynchronous}
 
     def _is_busy(self) -> bool:
@@ -246,52 +218,37 @@ class Pump:
             return
         free, now = self._free(), monotonic()
         if not any(count > 0 for count in free.values()):
-            if now >= self.polling.chores_at:
+            if now >= self._polling.chores_at:
                 self._peek()  # nothing can be taken, but events are dispatched and schedules fire all the same
             return
-        if (self._claimer.is_empty and now < self.polling.look_at) or now < self._claim_at(free):
+        if (self._claimer.is_empty and now < self._polling.look_at) or now < self._claim_at(free):
             return
-        told = self.polling.take_told()
-        if now >= (self.polling.see_at if self._claimer.is_empty else self.polling.peek_at):
+        told = self._polling.take_told()
+        if now >= (self._polling.see_at if self._claimer.is_empty else self._polling.peek_at):
             self._peek()  # which sees what is told as well, and what is higher than that
         else:
             self._claimer.hear(told)
-        self._claimer.take(free, self._begin, lambda: self.wake_up(""))
+        self._claimer.take(free, self._begin, lambda: self.core.wake_up(""))
 
     def _claim_at(self, free: dict[bool, int]) -> float:
         """When the next claim is worth its cost: at once while more slots are free than taken."""
-        return self._claimer.claimed_at + CLAIM_SECONDS if sum(free.values()) < len(self._held) else 0.0
+        return self._claimer.claimed_at + CLAIM_SECONDS if sum(free.values()) < len(self.core.held) else 0.0
 
     def _begin(self, loaded: Sequence[Loaded]) -> None:
         self._commit_queue.expect(len(loaded))
-        self.executor.execute(loaded)
-
-    def cannot_begin(self, claimed: Claimed, error: Exception) -> None:
-        """What was claimed has no turn: its workflow cannot be read."""
-        self._claimer.park(claimed, error)
+        for claimed, error in self._executor.execute(loaded, self._clock):
+            self._claimer.park(claimed, error)
 
     def _peek(self) -> None:
         """Look at what is due, and do what else there is to do now and then."""
-        self.polling.discover_queues()
+        self._polling.discover_queues()
         ask = reading if self._is_draining else single  # who is about to end must have seen everything
         moment, peek = ask(self.alias, self._ask)
-        self.clock.sync(peek.now, moment)
+        self._clock.sync(peek.now, moment)
         self._claimer.plan(peek)
-        self.polling.plan(peek, moment)
+        self._polling.plan(peek, moment)
         self._reporter.looked(peek)
-        if self.attendant is not None:
-            self.attendant.look(peek)
-        moved = [chore(self.alias, peek) for chore in self._chores]
-        if any(moved):
-            self.attended(True)
-
-    def attended(self, has_moved: bool) -> None:
-        """The chores of a look are done; whether they have moved anything. From any thread."""
-        if has_moved:
-            self._has_moved = True
-            self.polling.did_chores(monotonic())
-            self.wake_up("")
-        self._commit_queue.ring()
+        self._attendant.look(peek)
 
     @property
     def _is_draining(self) -> bool:
@@ -300,27 +257,27 @@ class Pump:
 
     def _ask(self, cursor: CursorWrapper) -> tuple[float, Peek]:
         dialect = dialect_of(connections[self.alias])
-        queues, complete = self.polling.queues, self._is_draining
+        queues, complete = self._polling.queues, self._is_draining
         return monotonic(), claims.peek(cursor, dialect, queues, alone=self.capabilities.alone, complete=complete)
 
     # attending to what is under way
 
     def _attend(self) -> None:
-        for turn in self._watch.attend(self._held, self.clock.at_least()):
+        for turn in self._watch.attend(self.core.held, self._clock.at_least()):
             self._commit_queue.note(turn)
         for turn, ending in self._watch.take_timed_out():
             self._reporter.ended(turn, ending)
-            self._release(turn)
-            self.wake_up("")
-        self._reporter.held(len(self._held))
+            self.core.release(turn)
+            self.core.wake_up("")
+        self.core.tell_held()
         if self._claimer.release_orphans():
-            self.wake_up("")
+            self.core.wake_up("")
 
     def _next_at(self) -> float:
         """When there is something to do that turns do not ask for."""
-        moments = [self._watch.next_at(bool(self._held))]
+        moments = [self._watch.next_at(bool(self.core.held))]
         if self._stop_by is not None:
-            moments.append(self._stop_by if self._held else 0.0)
+            moments.append(self._stop_by if self.core.held else 0.0)
             return min(moments)
         moments.append(self._next_claim_at(self._free()))
         return min(moments)
@@ -328,11 +285,11 @@ class Pump:
     def _next_claim_at(self, free: dict[bool, int]) -> float:
         """When `_claim` has something to do."""
         if not any(free.values()):
-            return self.polling.chores_at
+            return self._polling.chores_at
         if self._claimer.is_empty:
-            look_at = self.polling.look_at
+            look_at = self._polling.look_at
         else:
-            look_at = 0.0 if self._claimer.can_take(free) else self.polling.peek_at
+            look_at = 0.0 if self._claimer.can_take(free) else self._polling.peek_at
         return max(look_at, self._claim_at(free))
 
     # outages, the end
@@ -342,7 +299,7 @@ class Pump:
         self.pulse.rest()
         if not self._outage.wait_out(error, self._connect_to_write, lambda: self._stop_by):
             return
-        self.polling.look_now()
+        self._polling.look_now()
         self._idle_since = None  # what was seen may have been left undone
         self._claimer.expect_orphans()
         try:
@@ -353,7 +310,7 @@ class Pump:
 
     def _give_back(self) -> None:
         """The grace is over: bodies still running lose their claims, and somebody else does them again."""
-        held = list(self._held.values())
+        held = list(self.core.held.values())
         if held:
             logger.warning("Giving back %d executions whose steps did not end in time.", len(held))
         for turn in held:
