@@ -36,9 +36,8 @@ WorkflowsError
 ControlFlow (BaseException)    how the engine unwinds a workflow function; never caught by `except Exception`
 ├── Parked                     the execution waits, pauses or moves on elsewhere
 ├── Abandoned                  the claim was lost: whatever happens now is ignored
-├── NonDeterminism             the code no longer matches the journal
-│   └── TypesChanged           nor the types of what is stored
-└── Ended                      `ctx.cancel()`, `ctx.pause()`, `ctx.continue_as_new()`
+└── NonDeterminism             the code no longer matches the journal
+    └── TypesChanged           nor the types of what is stored
 """
 
 from __future__ import annotations
@@ -298,7 +297,3 @@ class TypesChanged(NonDeterminism):
             "stored (defaults for new arguments, the old names and types), or give the workflow a new version; then "
             "resume the execution.",
         )
-
-
-class Ended(ControlFlow):
-    """The workflow asked for its own end, pause or new generation."""

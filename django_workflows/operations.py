@@ -6,7 +6,7 @@ Each belongs to the caller's transaction, leaves a row in the execution's histor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,8 +18,7 @@ from django.db.models import QuerySet
 from django_workflows import codec, conf, rights
 from django_workflows.engine.database import notify
 from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
-from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.transactions import settled, transact
 from django_workflows.engine.events import after_commit, take
 from django_workflows.engine.verbs import apply
 from django_workflows.engine.verbs.apply import Outcome, VerbRequest
@@ -84,6 +83,10 @@ def retry(execution: Execution | UUID | str, reason: str = "", *, by: Any = None
     unfinished execution holds its key now.
     """
     _apply("retry", execution, reason, by)
+
+
+# For those who are told a verb by its name.
+VERBS: Mapping[str, Callable[..., None]] = {"pause": pause, "resume": resume, "cancel": cancel, "retry": retry}
 
 
 def redrive(event: Event | UUID | str, reason: str = "", *, by: Any = None) -> bool:
@@ -208,13 +211,11 @@ def _carry_out(request: VerbRequest, ids: Sequence[UUID]) -> Outcome:
     if connection.in_atomic_block or not connection.get_autocommit():
         with transaction.atomic(using=alias), connection.cursor() as cursor:
             return work(cursor)
-    for tries in range(1, _TRIES + 1):
-        try:
-            return transact(alias, work)
-        except (AmbiguousCommit, ConnectionLost) as error:
-            if done and Event.objects.using(alias).filter(pk=request.event_id).exists():
-                apply.announce(alias, done[-1].changes)  # what was to follow the commit was lost with the connection
-                return done[-1]
-            if tries == _TRIES:
-                raise error.__cause__ or error from None
-    raise AssertionError("unreachable")
+
+    def read_back() -> Outcome | None:
+        if not done or not Event.objects.using(alias).filter(pk=request.event_id).exists():
+            return None
+        apply.announce(alias, done[-1].changes)  # what was to follow the commit was lost with the connection
+        return done[-1]
+
+    return settled(lambda: transact(alias, work), read_back, tries=_TRIES)

@@ -9,8 +9,8 @@ from typing import TypeVar
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
-from django_workflows.engine.database.transactions import reading, single, transact
+from django_workflows.engine.database.errors import ConnectionLost
+from django_workflows.engine.database.transactions import reading, settled, single, transact
 
 T = TypeVar("T")
 
@@ -52,12 +52,5 @@ def write(
     if in_callers_transaction(alias):
         with transaction.atomic(using=alias, savepoint=savepoint), connection.cursor() as cursor:
             return work(cursor)
-    for tries in range(1, _TRIES + 1):
-        try:
-            return single(alias, work) if one_statement else transact(alias, work)
-        except (AmbiguousCommit, ConnectionLost) as error:
-            if (settled := settle()) is not None:
-                return settled
-            if tries == _TRIES:
-                raise error.__cause__ or error from None
-    raise AssertionError("unreachable")
+    run = single if one_statement else transact
+    return settled(lambda: run(alias, work), settle, tries=_TRIES)

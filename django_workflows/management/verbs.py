@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -21,12 +20,6 @@ from django_workflows.models import TAKES_BACK, Execution, ExecutionQuerySet, St
 
 ID_HELP = "An id, at least its first four digits, or workflow:key."
 MOST_ERRORS = 20
-VERBS: dict[str, Callable[..., None]] = {
-    "pause": operations.pause,
-    "resume": operations.resume,
-    "cancel": operations.cancel,
-    "retry": operations.retry,
-}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -55,7 +48,7 @@ def _apply_to_named(verb: str, options: dict[str, Any], out: Output) -> None:
     for text in options["ids"]:
         try:
             execution = find(text)
-            VERBS[verb](execution, options["reason"], by=who())
+            operations.VERBS[verb](execution, options["reason"], by=who())
             changed.append(execution)
         except WorkflowsError as error:
             errors.append(codec.printable(f"{text}: {error}"))

@@ -12,7 +12,8 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from django_workflows import operations
-from django_workflows.engine.claims.claims import ALONE_AFTER, release_all
+from django_workflows.engine.claims.claims import release_all
+from django_workflows.engine.claims.sql import ALONE_AFTER
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.transactions import transact
 from django_workflows.inspection.doctor import examine

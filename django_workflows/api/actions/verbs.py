@@ -10,13 +10,6 @@ from django_workflows.api.access import CONTROL, Access
 from django_workflows.api.requests import Strict, checked
 from django_workflows.api.serializers.executions import document
 
-VERBS = {
-    "pause": operations.pause,
-    "resume": operations.resume,
-    "cancel": operations.cancel,
-    "retry": operations.retry,
-}
-
 
 class VerbBody(Strict):
     """Why, for the history."""
@@ -36,7 +29,7 @@ def apply(access: Access, verb: str, id: object, body: Any) -> dict[str, Any]:
     reason = checked(VerbBody, body)["reason"]
     execution = access.execution(id, CONTROL)
     with access.hiding():  # a retry may find its key taken
-        VERBS[verb](execution, reason, by=access.user)
+        operations.VERBS[verb](execution, reason, by=access.user)
     return document(execution, reveal=access.reveals(execution))
 
 

@@ -18,9 +18,10 @@ from django_workflows.api.requests import idempotency_key
 from django_workflows.api.serializers import events as event_shapes
 from django_workflows.api.serializers import executions as shapes
 from django_workflows.api.serializers import history as histories
+from django_workflows.models.statuses import OPERATOR_VERBS
 
 TAG = "executions"
-BELOW = ("history", "steps", "timeline", "stream", "result", "pause", "resume", "cancel", "retry", "signal")
+BELOW = ("history", "steps", "timeline", "stream", "result", *OPERATOR_VERBS)
 REASON = {"With a reason": {"reason": "The supplier asked for it."}, "Without": {}}
 
 

@@ -20,6 +20,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import clock
 from django_workflows.engine.claims import probes
 from django_workflows.engine.claims import sql as statements
+from django_workflows.engine.claims.sql import ALONE_AFTER
 from django_workflows.engine.database.dialects import (
     Dialect,
     dialect_of,
@@ -32,7 +33,6 @@ from django_workflows.engine.database.tables import choose
 from django_workflows.engine.history.log import tell_of_lost
 
 PRIORITIES = range(9, -1, -1)
-ALONE_AFTER = 2  # crashes without progress after which an execution runs alone
 UNTAKEN_SECONDS, BACK_SECONDS = 60.0, 30.0  # due for so long, executions without code step back by so much
 QUARANTINE_AFTER = ALONE_AFTER + 3  # three more deaths while alone
 

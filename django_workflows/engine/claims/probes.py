@@ -12,7 +12,9 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
+from django_workflows.engine.claims.sql import ALONE_AFTER
 from django_workflows.engine.database.dialects import Dialect
+from django_workflows.engine.history import sql
 
 Place = tuple[str, int]
 
@@ -36,12 +38,12 @@ SELECT -1, {_NO_MOMENT}, 1 FROM (
 UNDISPATCHED = f"""
 SELECT -2, {_NO_MOMENT}, 1 FROM (
     SELECT id FROM django_workflows_event
-    WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {{now}} LIMIT 1 {{look}}
+    WHERE {sql.UNDISPATCHED} AND deliver_at <= {{now}} LIMIT 1 {{look}}
 ) AS seen"""
 
 SUSPECTS = f"""
 SELECT -3, {_NO_MOMENT}, count(*) FROM (
-    SELECT id FROM django_workflows_execution WHERE crashes >= 2 AND wake_at <= {{now}} LIMIT 8 {{look}}
+    SELECT id FROM django_workflows_execution WHERE crashes >= {ALONE_AFTER} AND wake_at <= {{now}} LIMIT 8 {{look}}
 ) AS seen"""
 
 NEXT_SCHEDULE = """

@@ -6,29 +6,33 @@ and `{look}` pass over what others hold.
 
 from __future__ import annotations
 
-PEEK = """
-WITH place(queue, priority) AS (VALUES {places})
+from django_workflows.engine.history.sql import UNDISPATCHED
+
+ALONE_AFTER = 2  # crashes without progress, from which on an execution runs alone
+
+PEEK = f"""
+WITH place(queue, priority) AS (VALUES {{places}})
 SELECT place.queue, place.priority, (
     SELECT e.wake_at FROM django_workflows_execution e
     WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at IS NOT NULL AND e.requested = ''
-    AND e.status IN ('pending', 'waiting', 'running') {suspects}
+    AND e.status IN ('pending', 'waiting', 'running') {{suspects}}
     ORDER BY e.wake_at LIMIT 1
 ), (
     SELECT e.wake_at FROM django_workflows_execution e
-    WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at > {now} AND e.requested = ''
-    AND e.status IN ('pending', 'waiting', 'running') {suspects}
+    WHERE e.queue = place.queue AND e.priority = place.priority AND e.wake_at > {{now}} AND e.requested = ''
+    AND e.status IN ('pending', 'waiting', 'running') {{suspects}}
     ORDER BY e.wake_at LIMIT 1
 ), (SELECT 1 FROM django_workflows_execution WHERE requested > '' LIMIT 1), (
     SELECT 1 FROM django_workflows_event
-    WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now} LIMIT 1
+    WHERE {UNDISPATCHED} AND deliver_at <= {{now}} LIMIT 1
 ), (SELECT count(*) FROM (
-    SELECT 1 FROM django_workflows_execution WHERE crashes >= 2 AND wake_at <= {now} LIMIT 8
+    SELECT 1 FROM django_workflows_execution WHERE crashes >= {ALONE_AFTER} AND wake_at <= {{now}} LIMIT 8
 ) AS suspect), (
     SELECT next_at FROM django_workflows_trigger WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1
 ), (
     SELECT 1 FROM django_workflows_trigger
     WHERE type = 'schedule' AND enabled AND retired_at IS NULL AND next_at IS NULL LIMIT 1
-), {now}
+), {{now}}
 FROM place
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable
 from uuid import UUID
@@ -11,6 +10,7 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_workflows.clock import monotonic
+from django_workflows.engine.database.backoff import Backoff
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
 from django_workflows.engine.database.transactions import transact
@@ -38,11 +38,13 @@ class Outage:
     def __init__(self, alias: str) -> None:
         self._alias = alias
         self._failures = 0
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._pause = threading.Event()  # never set: a sleep
 
     def is_over(self) -> None:
         """The database did all that it was asked."""
-        self._failures = 0
+        if self._failures:
+            self._failures, self._backoff = 0, Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
     def wait_out(self, error: Exception, connect: Callable[[], None], give_up_at: Callable[[], float | None]) -> bool:
         """Say so once, try to connect with growing pauses; False when it was time to give up.
@@ -54,9 +56,8 @@ class Outage:
         if not self._failures:
             logger.warning("The database cannot be used (%s). Waiting for it; nothing is lost.", str(error).strip())
         while (end := give_up_at()) is None or monotonic() < end:
-            pause = min(FIRST_PAUSE * 2 ** min(self._failures, 6), LONGEST_PAUSE)
             self._failures += 1
-            self._pause.wait(pause * random.uniform(0.5, 1.0))
+            self._pause.wait(self._backoff.next())
             connections[self._alias].close()
             try:
                 connect()

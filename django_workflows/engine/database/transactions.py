@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from django_workflows.engine.database.backoff import Backoff
 from django_workflows.engine.database.dialects import Dialect, dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, Fault, fault_of
 from django_workflows.engine.database.forks import in_children
@@ -182,6 +182,23 @@ def repeated(alias: str, work: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
+def settled(attempt: Callable[[], T], settle: Callable[[], T | None], *, tries: int) -> T:
+    """Call `attempt` until its commit is known to have taken place, at most so often.
+
+    When an answer was lost, `settle` reads back what was stored, or gives None: then it is attempted again. So that
+    must do no harm when it is done twice. Raises the database's error in the end.
+    """
+    for number in range(1, tries + 1):
+        try:
+            return attempt()
+        except (AmbiguousCommit, ConnectionLost) as error:
+            if (found := settle()) is not None:
+                return found
+            if number == tries:
+                raise error.__cause__ or error from None
+    raise AssertionError("unreachable")
+
+
 def reading(alias: str, work: Callable[[CursorWrapper], T]) -> T:
     """Call `work`, which only reads, and is to see all that is committed without waiting for anybody.
 
@@ -209,7 +226,7 @@ def _turn_to_write(alias: str) -> contextlib.AbstractContextManager[None]:
 def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool], most: int) -> T:
     """Call `once` until it succeeds or fails for good."""
     connection = connections[alias]
-    nested = connection.in_atomic_block
+    nested, backoff = connection.in_atomic_block, Backoff(0.002, 0.25)
     for tries in range(1, most + 1):
         pulse = rest()  # waiting for the database is not hanging
         try:
@@ -226,5 +243,5 @@ def _repeat(alias: str, once: Callable[[], T], was_committing: Callable[[], bool
         finally:
             if pulse is not None:
                 pulse.work()
-        time.sleep(random.uniform(0, min(0.001 * 2**tries, 0.25)))
+        backoff.wait()
     raise AssertionError("unreachable")

@@ -25,6 +25,7 @@ from django_workflows.engine.database.transactions import reading
 from django_workflows.engine.events import take
 from django_workflows.engine.events.deliver import deliver_to_all
 from django_workflows.engine.events.published import PUBLISHED, Published, read_published
+from django_workflows.engine.history import sql as history_sql
 
 PREPARING_SECONDS = 0.5
 BATCH = 100
@@ -69,7 +70,7 @@ class Triggering(Protocol):
 
 UNDISPATCHED = f"""
 SELECT {PUBLISHED} FROM django_workflows_event
-WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {{now}}
+WHERE {history_sql.UNDISPATCHED} AND deliver_at <= {{now}}
 AND (retry_at IS NULL OR retry_at <= {{now}}) {{after}}
 ORDER BY deliver_at, id LIMIT %s
 """

@@ -23,6 +23,7 @@ from django_workflows.engine.database.errors import AmbiguousCommit, is_retryabl
 from django_workflows.engine.database.isolation import pause_after
 from django_workflows.engine.database.transactions import single, transact
 from django_workflows.engine.events.published import Published
+from django_workflows.engine.history.sql import UNDISPATCHED
 from django_workflows.models import Event, EventType
 
 logger = logging.getLogger("django_workflows")
@@ -60,9 +61,9 @@ WHERE set_aside_at IS NOT NULL AND id {among}
 """
 
 # What the dead had taken is free at once: who has died does not say which.
-FREE = """
+FREE = f"""
 UPDATE django_workflows_event SET retry_at = NULL
-WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND retry_at IS NOT NULL AND reason = ''
+WHERE {UNDISPATCHED} AND retry_at IS NOT NULL AND reason = ''
 """
 
 

@@ -6,8 +6,6 @@ engine is held while it runs, and before the journal row: the pump locks in that
 
 from __future__ import annotations
 
-import random
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -18,6 +16,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_workflows.engine.commit import sql
 from django_workflows.engine.commit.values import Write
+from django_workflows.engine.database.backoff import Backoff
 from django_workflows.engine.database.dialects import Dialect, dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, sqlstate_of
 from django_workflows.engine.database.tables import run
@@ -77,7 +76,7 @@ def store_with(turn: Turn, work: Callable[[CursorWrapper], Entry]) -> Entry:
         return entry
 
     kept: list[Entry] = []
-    pause = 0.01
+    backoff = Backoff()
     while True:
         try:
             return transact(turn.alias, together)
@@ -91,8 +90,7 @@ def store_with(turn: Turn, work: Callable[[CursorWrapper], Entry]) -> Entry:
             break
         if turn.flags.abandoned:
             raise Abandoned
-        time.sleep(pause * random.uniform(0.5, 1))
-        pause = min(pause * 2, 2.0)
+        backoff.wait()
     raise error
 
 
@@ -147,15 +145,14 @@ def _is_stored(turn: Turn, entry: Entry) -> bool:
     """Read back what became of a commit whose answer was lost."""
     dialect = dialect_of(connections[turn.alias])
     among, parameters = dialect.among([entry.id])
-    pause = 0.01
+    backoff = Backoff()
     while True:
         try:
             return reading(
                 turn.alias, lambda cursor: _exists(cursor, STORED.format(among=among), [*parameters, entry.status])
             )
         except (AmbiguousCommit, ConnectionLost):
-            time.sleep(pause * random.uniform(0.5, 1))
-            pause = min(pause * 2, 2.0)
+            backoff.wait()
 
 
 def _exists(cursor: CursorWrapper, statement: str, parameters: list[Any]) -> bool:

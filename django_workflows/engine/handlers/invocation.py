@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -19,6 +17,7 @@ from django_workflows.authoring.current import entered
 from django_workflows.clock import monotonic
 from django_workflows.engine.claims.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.database import forks, sessions, user_transactions
+from django_workflows.engine.database.backoff import Backoff
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, is_retryable
 from django_workflows.engine.database.transactions import reading
@@ -220,7 +219,7 @@ class Attempt:
 
 def insist(turn: Turn, fn: Callable[[], T]) -> T:
     """Call what may be done twice until the database answers: an outage, or a crowd, is no error of the workflow."""
-    pause = 0.01
+    backoff = Backoff()
     while True:
         try:
             return fn()
@@ -231,8 +230,7 @@ def insist(turn: Turn, fn: Callable[[], T]) -> T:
                 raise
         if turn.flags.abandoned:
             raise Abandoned
-        time.sleep(pause * random.uniform(0.5, 1))
-        pause = min(pause * 2, 2.0)
+        backoff.wait()
 
 
 def refresh(turn: Turn) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from django_workflows.engine.database.tables import columns
 
+# A published event that nobody has handed to who waits for it; the partial index has this condition.
+UNDISPATCHED = "type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL"
+
 EVENT_COLUMNS = columns(
     id="uuid",
     type="text",

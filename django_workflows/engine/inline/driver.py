@@ -6,7 +6,6 @@ There are no threads here: parallel branches run one after the other, and unwind
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,9 +25,11 @@ from django_workflows.engine.claims.loading import Loaded
 from django_workflows.engine.commit.store import store_all
 from django_workflows.engine.commit.values import Ending, Verdict
 from django_workflows.engine.database import user_transactions
+from django_workflows.engine.database.backoff import Backoff
 from django_workflows.engine.database.dialects import Dialect, dialect_of, read_time, read_uuid_or_none
 from django_workflows.engine.database.transactions import reading, transact
 from django_workflows.engine.database.user_transactions import OpenTransaction
+from django_workflows.engine.history.sql import UNDISPATCHED
 from django_workflows.engine.runners import completion
 from django_workflows.engine.runners.event_loop import LoopRunner
 from django_workflows.engine.runners.task_scopes import task_factory
@@ -46,29 +47,29 @@ PATIENCE = 60.0  # seconds for which another transaction may lock an execution t
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
 
 # Raw, because a test looks again and again, and making the queries took longer than everything else.
-LOOK = """
+LOOK = f"""
 SELECT
     EXISTS (
         SELECT 1 FROM django_workflows_event
-        WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at <= {now}
+        WHERE {UNDISPATCHED} AND deliver_at <= {{now}}
     ),
     EXISTS (SELECT 1 FROM django_workflows_execution WHERE requested > ''),
     (
         SELECT id FROM django_workflows_execution
-        WHERE wake_at <= {now} AND status IN ('pending', 'waiting', 'running') AND requested = '' {others}
+        WHERE wake_at <= {{now}} AND status IN ('pending', 'waiting', 'running') AND requested = '' {{others}}
         ORDER BY priority DESC, wake_at, created_at LIMIT 1
     )
 """
 
-NEXT_MOMENT = """
+NEXT_MOMENT = f"""
 SELECT
     (
         SELECT MIN(wake_at) FROM django_workflows_execution
-        WHERE wake_at > {now} AND status IN ('pending', 'waiting', 'running') AND requested = ''
+        WHERE wake_at > {{now}} AND status IN ('pending', 'waiting', 'running') AND requested = ''
     ),
     (
         SELECT MIN(deliver_at) FROM django_workflows_event
-        WHERE type = 'event' AND execution_id IS NULL AND dispatched_at IS NULL AND deliver_at > {now}
+        WHERE {UNDISPATCHED} AND deliver_at > {{now}}
     )
 """
 
@@ -89,7 +90,7 @@ class InlineCommitter:
         """Stored with the next flush."""
 
     def flush(self, turn: Turn) -> None:
-        give_up, pause = monotonic() + PATIENCE, SHORTEST_PAUSE
+        give_up, backoff = monotonic() + PATIENCE, Backoff(SHORTEST_PAUSE, LONGEST_PAUSE)
         while monotonic() < give_up:
             write = turn.take_write()
             if write is None:
@@ -97,8 +98,7 @@ class InlineCommitter:
             receipt = store_all(turn.alias, [write], turn.clock.sync)[0]
             if receipt.verdict is Verdict.POSTPONED:
                 turn.put_back(write)
-                time.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                backoff.wait()
                 continue
             turn.receive(write, receipt)
             if receipt.verdict is Verdict.REFUSED:
@@ -206,6 +206,8 @@ class InlineDriver:
 
     def _execute(self, loaded: Loaded, clock: DatabaseClock) -> None:
         definition = registry.workflow(loaded.claimed.workflow, loaded.claimed.version)
+        if lifecycle.has_begun(loaded.claimed):
+            lifecycle.announce_start(loaded.claimed)
         common: dict[str, Any] = {"clock": clock, "committer": self.committer, "alias": self.alias}
         if definition.is_async:
             async_to_sync(self._execute_on_loop)(loaded, definition, common)

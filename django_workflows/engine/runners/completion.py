@@ -160,8 +160,7 @@ def expired(turn: Turn) -> Ending | None:
     if claimed.expires_at is not None and claimed.claim == 1 and claimed.expires_at <= now:
         return Ending(end=End.CANCEL, reason="expired")
     if claimed.deadline is not None and claimed.deadline <= now:
-        error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {claimed.deadline}."}
-        return Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"])
+        return lifecycle.past_deadline(claimed.deadline)
     return None
 
 

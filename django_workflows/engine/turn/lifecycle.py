@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -12,6 +13,7 @@ from django.dispatch import Signal
 
 from django_workflows import codec, signals
 from django_workflows.clock import DatabaseNow
+from django_workflows.engine.claims.claims import Claimed
 from django_workflows.engine.commit.store import store_all
 from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
@@ -29,6 +31,23 @@ _SIGNALS: dict[End, Signal] = {
 }
 
 
+def past_deadline(deadline: datetime) -> Ending:
+    """The ending of an execution that has passed its own deadline."""
+    error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {deadline}."}
+    return Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"])
+
+
+def has_begun(claimed: Claimed) -> bool:
+    """Whether this claim is the one that has begun the execution, and somebody wants to hear of that."""
+    began = claimed.claim == 1 and claimed.generation == 0
+    return began and signals.execution_started.has_listeners(Execution)
+
+
+def announce_start(claimed: Claimed) -> None:
+    """Send the Django signal of an execution that a worker has taken for the first time."""
+    _send(signals.execution_started, "STARTED", claimed)
+
+
 def has_listeners(ending: Ending) -> bool:
     """Whether anybody wants to hear of such an ending."""
     signal = _SIGNALS.get(ending.end)
@@ -38,13 +57,15 @@ def has_listeners(ending: Ending) -> bool:
 def announce(turn: Turn, ending: Ending) -> None:
     """Send the Django signal of an ending that was stored."""
     signal = _SIGNALS.get(ending.end)
-    if signal is None:
-        return
-    claimed = turn.claimed
+    if signal is not None:
+        _send(signal, ending.end.name, turn.claimed)
+
+
+def _send(signal: Signal, name: str, claimed: Claimed) -> None:
     answers = signal.send_robust(sender=Execution, execution_id=claimed.id, workflow=claimed.workflow)
     for receiver, answer in answers:
         if isinstance(answer, Exception):
-            logger.error("Receiver %r of %s failed", receiver, ending.end.name, exc_info=answer)
+            logger.error("Receiver %r of %s failed", receiver, name, exc_info=answer)
 
 
 def shelved_waits(turn: Turn) -> dict[UUID, Entry]:

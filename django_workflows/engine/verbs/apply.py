@@ -56,9 +56,11 @@ __all__ = [
     "requests",
 ]
 
+from django_workflows.models.statuses import OPERATOR_VERBS
+
 logger = logging.getLogger("django_workflows")
 
-VERBS = ("pause", "resume", "cancel", "retry")
+VERBS = tuple(verb for verb in OPERATOR_VERBS if verb != "signal")
 
 Requests = Mapping[UUID, UUID | None]  # executions and their parents
 

@@ -17,6 +17,7 @@ from django_workflows.engine.claims import claims, loading
 from django_workflows.engine.claims.claims import QUARANTINE_AFTER, Claimed, ClaimLimit, Peek
 from django_workflows.engine.claims.leases import release_all
 from django_workflows.engine.claims.loading import Loaded
+from django_workflows.engine.claims.sql import ALONE_AFTER
 from django_workflows.engine.commit.values import End, Ending
 from django_workflows.engine.database.dialects import Dialect, dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, may_be_one_row
@@ -235,7 +236,7 @@ class Claimer:
             self._watch.end_unstarted(claimed, Ending(end=End.PAUSE, reason=reason))
             logger.error("Execution %s (%s) is paused. %s", claimed.id, claimed.workflow, reason)
             return False
-        if claimed.crashes >= claims.ALONE_AFTER and not self._learned.capabilities.alone:
+        if claimed.crashes >= ALONE_AFTER and not self._learned.capabilities.alone:
             self._watch.end_unstarted(claimed, Ending(end=End.RELEASE))
             return False
         return True

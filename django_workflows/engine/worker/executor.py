@@ -15,6 +15,7 @@ from django_workflows.engine.commit.values import Ending
 from django_workflows.engine.runners import completion
 from django_workflows.engine.runners.event_loop import LoopRunner
 from django_workflows.engine.runners.threads import ThreadRunner
+from django_workflows.engine.turn import lifecycle
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.core import Core
 from django_workflows.engine.worker.loop_thread import LoopThread
@@ -77,6 +78,8 @@ class TurnExecutor:
                 plain = ThreadRunner(one, definition, helpers=self._helpers, **common)
                 self._core.hold(plain.turn)
                 self.pool.submit(partial(self._run_in_thread, plain))
+            if lifecycle.has_begun(one.claimed):
+                self.pool.submit(partial(lifecycle.announce_start, one.claimed))
         if coroutines:
             self.loop.submit(coroutines)
         return unread

@@ -11,12 +11,11 @@ from uuid import UUID
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from django_workflows import codec
 from django_workflows.clock import monotonic
 from django_workflows.engine.claims.claims import Claimed
 from django_workflows.engine.claims.loading import ChildOutcome, Unread, read_outcomes, read_unread
 from django_workflows.engine.commit.store import store_all
-from django_workflows.engine.commit.values import End, Ending, Receipt, Verdict, Write
+from django_workflows.engine.commit.values import Ending, Receipt, Verdict, Write
 from django_workflows.engine.database import notify
 from django_workflows.engine.database.dialects import dialect_of, read_uuid
 from django_workflows.engine.database.transactions import HIDDEN_SECONDS, reading
@@ -92,9 +91,8 @@ class Watch:
 
     def _time_out(self, turn: Turn, deadline: datetime) -> None:
         """The execution's own deadline beats whatever its steps still bring."""
-        error = {"type": "WorkflowTimeout", "message": f"The execution passed its deadline {deadline}."}
         write = turn.take_write() or turn.pending.empty()
-        ending, own = Ending(end=End.FAIL, error=codec.encode(error), reason=error["message"]), write.ending
+        ending, own = lifecycle.past_deadline(deadline), write.ending
         entries = write.entries
         write.ending, write.entries = ending, entries | lifecycle.shelved_waits(turn)
         verdict = Verdict.POSTPONED

@@ -12,8 +12,7 @@ from django.db.backends.utils import CursorWrapper
 from django_workflows import conf
 from django_workflows.client.messages import publish_or_get
 from django_workflows.engine.database.dialects import dialect_of
-from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost
-from django_workflows.engine.database.transactions import transact
+from django_workflows.engine.database.transactions import settled, transact
 from django_workflows.engine.events.after_commit import announce
 from django_workflows.models import Execution, Trigger
 from django_workflows.triggers import counting, starting
@@ -59,10 +58,4 @@ def store(trigger: Trigger, received: Received, key: str) -> tuple[Execution, bo
 
 def _surely(alias: str, work: Callable[[CursorWrapper], Stored]) -> Stored:
     """A commit in doubt is settled by doing it again under the same key."""
-    for tries in range(1, _TRIES + 1):
-        try:
-            return transact(alias, work)
-        except (AmbiguousCommit, ConnectionLost):
-            if tries == _TRIES:
-                raise
-    raise AssertionError("unreachable")
+    return settled(lambda: transact(alias, work), lambda: None, tries=_TRIES)
