@@ -120,7 +120,8 @@ def _with_timeout(effect: Invoke) -> Callable[..., Any]:
     async def body(*args: Any, **kwargs: Any) -> Any:
         try:
             async with asyncio.timeout(seconds_of(effect)) as limit:
-                return await effect.step.fn(*args, **kwargs)
+                with forks.guard:  # the loop has a thread of its own, the only one that a child forked there has
+                    return await effect.step.fn(*args, **kwargs)
         except TimeoutError:
             if limit.expired():
                 raise timed_out(effect) from None
