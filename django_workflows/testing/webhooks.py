@@ -29,7 +29,7 @@ def sign_delivery(
 
     `id` is the sender's, a new one unless given; `at` the moment of the signature, now unless given. Where a scheme has
     no place for one of them (Stripe's id is in the body), it is left out. Twilio and Square sign the address too: give
-    it as `url`. Twilio's deliveries are signed as forms.
+    it as `url`. Twilio's deliveries are signed as forms, and say that they are.
     """
     chosen, id = options_of(verify, options), id or str(uuid4())
     seconds = str(int((at or datetime.now(UTC)).timestamp()))
@@ -46,7 +46,7 @@ def sign_delivery(
         case "twilio":
             form = {"content-type": FORM}
             content = twilio_content(Delivery(path="", headers=form, body=body, url=chosen.url), chosen)[0]
-            return ids | {chosen.header: sign(secret, content, chosen)}
+            return ids | {"Content-Type": FORM, chosen.header: sign(secret, content, chosen)}
         case "github" | "slack" | "shopify" | "square" | "hmac":
             headers = ids | ({chosen.timestamp_header: seconds} if chosen.timestamp_header else {})
             lowered = {name.lower(): value for name, value in headers.items()}
