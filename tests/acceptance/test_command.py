@@ -17,7 +17,7 @@ from django_workflows.client import start_many
 from tests.acceptance.conftest import Reach
 from tests.acceptance.nursery import ROOT
 from tests.acceptance.processes import Commands, eventually, fresh, is_alive
-from tests.sample.faults import sample_innocent
+from tests.sample.children import sample_calling
 from tests.sample.ledger import Ledger
 from tests.sample.workflows import sample_child, sample_line, sample_sleeper
 
@@ -72,11 +72,10 @@ def test_a_drain_of_nothing_takes_a_moment(runworkflows: Commands) -> None:
 
 
 def test_a_failure_is_one_line(runworkflows: Commands) -> None:
-    execution = sample_innocent.start("x")
-    type(fresh(execution)).objects.filter(pk=execution.id).update(input={"label": 1, "other": 2})
+    execution = sample_calling.start("sample_unknown")
     command = runworkflows("--drain")
     assert command.wait() == 0
-    assert f"failed     sample_innocent {execution.id}: " in command.text
+    assert f"failed     sample_calling {execution.id}: KeyError: 'sample_unknown'" in command.text
     assert "Traceback" not in command.text
 
 

@@ -298,6 +298,6 @@ def test_a_long_write_of_somebody_else_is_waited_out(
     row = reach(execution)
     assert row.crashes == 0
     assert max(ledger.calls_by_key().values()) == 1
-    assert "locked" not in command.text
+    assert "is locked" not in command.text
     assert "Traceback" not in command.text
     check_invariants(ledger)
