@@ -170,12 +170,15 @@ def test_the_place_of_an_error_is_the_innermost_line_that_the_project_has_writte
 
 
 @pytest.fixture
-def logger(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
-    """The package's logger as it is in a project that configures nothing."""
+def logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """As in a project that configures nothing. Loggers remember what a level lets pass until `setLevel()` is called."""
     logger = logging.getLogger("django_workflows")
-    for name, value in {"handlers": [], "propagate": True, "level": logging.NOTSET}.items():
+    for name, value in {"handlers": [], "propagate": True}.items():
         monkeypatch.setattr(logger, name, value)
-    return logger
+    level = logger.level
+    logger.setLevel(logging.NOTSET)
+    yield logger
+    logger.setLevel(level)
 
 
 def test_a_handler_at_the_root_gets_the_lines_and_no_other_is_added(
@@ -207,9 +210,9 @@ def test_without_any_handler_the_lines_go_to_the_terminal(
     ("verbosity", "level"), [(0, logging.WARNING), (1, logging.ERROR), (2, logging.DEBUG), (3, logging.DEBUG)]
 )
 def test_a_level_of_the_project_holds_until_somebody_asks_for_another(
-    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch, verbosity: int, level: int
+    logger: logging.Logger, verbosity: int, level: int
 ) -> None:
-    monkeypatch.setattr(logger, "level", logging.ERROR)
+    logger.setLevel(logging.ERROR)
     runworkflows._log_to(OutputWrapper(StringIO()), verbosity)
     assert logger.level == level
 

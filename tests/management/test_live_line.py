@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from io import StringIO
 
 import pytest
@@ -14,10 +15,19 @@ from django_workflows.management.commands.runworkflows import CLEAR, Progress
 TOTALS = {"completed": 3.0, "failed": 1.0, "parked": 0.0, "steps": 7.0, "held": 2.0}
 
 
-def test_events_take_the_live_line_away(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """That of a project which configures none. Loggers remember what a level lets pass until `setLevel()` is called."""
     logger = logging.getLogger("django_workflows")
-    for name, value in {"handlers": [], "propagate": True, "level": logging.INFO}.items():
-        monkeypatch.setattr(logger, name, value)
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    level = logger.level
+    logger.setLevel(logging.NOTSET)
+    yield logger
+    logger.setLevel(level)
+
+
+def test_events_take_the_live_line_away(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setattr(runworkflows, "PROGRESS_SECONDS", 0.0)
     stream = OutputWrapper(StringIO())
