@@ -7,7 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from django_workflows.models import EventType, Workflow, WorkflowVersion
+from django_workflows.models import EventType, Trigger, Workflow, WorkflowVersion
 from tests.admin.conftest import Login
 from tests.factories import (
     ERROR,
@@ -114,9 +114,25 @@ def test_a_trigger_can_be_disabled_by_those_who_may(operator: Client, login: Log
 
     trigger.refresh_from_db()
     assert (trigger.enabled, trigger.pattern) == (False, "order.*")
+
+
+def test_a_trigger_is_enabled_by_those_alone_who_may_start_its_workflow(operator: Client, login: Login) -> None:
+    """An enabled one starts executions; what is enabled already may be saved as it is."""
+    trigger = make_trigger(config={}, origin="code", enabled=False)
+
+    refused = operator.post(change("trigger", trigger.pk), {"enabled": "on"})
+
+    assert "You need the permission django_workflows.start_execution." in refused.content.decode()
+    assert not is_enabled(trigger)
+    starter = login("change_trigger", "start_execution")
+    assert starter.post(change("trigger", trigger.pk), {"enabled": "on"}).status_code == 302
+    assert is_enabled(trigger)
     assert operator.post(change("trigger", trigger.pk), {"enabled": "on"}).status_code == 302
-    trigger.refresh_from_db()
-    assert trigger.enabled
+    assert is_enabled(trigger)
+
+
+def is_enabled(trigger: Trigger) -> bool:
+    return Trigger.objects.get(pk=trigger.pk).enabled
 
 
 def test_workers_tell_whether_they_are_alive(operator: Client) -> None:
