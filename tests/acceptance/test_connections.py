@@ -13,11 +13,14 @@ from tests.acceptance.invariants import check_invariants
 from tests.acceptance.processes import Commands, eventually
 from tests.sample.faults import (
     sample_break_connection,
+    sample_count,
     sample_leave_open,
     sample_left_by_workflow,
     sample_query_at_gate,
     sample_wrapped,
     sample_write,
+    sample_write_and_wait,
+    sample_write_async,
 )
 from tests.sample.ledger import Ledger
 from tests.sample.workflows import sample_line, sample_line_async
@@ -25,6 +28,9 @@ from tests.sample.workflows import sample_line, sample_line_async
 ONE_THREAD = ("--threads", "1", "--async-slots", "1")
 
 on_postgres = pytest.mark.skipif(connection.vendor != "postgresql", reason="reads pg_stat_activity")
+
+
+SMALLEST_POOL = {"SAMPLE_POOL": '{"min_size": 1, "max_size": 1, "timeout": 5}'}
 
 
 def names() -> set[str]:
@@ -94,6 +100,35 @@ def test_no_transaction_is_open_while_a_step_runs(runworkflows: Commands, reach:
         ledger.open(gate)
     for execution in executions:
         reach(execution)
+
+
+@on_postgres
+def test_threads_share_a_pool_of_one_connection(runworkflows: Commands, reach: Reach, ledger: Ledger) -> None:
+    """A step gives its connection back when it ends, though its thread goes on; else the others would fail."""
+    runworkflows("--threads", "8", environment=SMALLEST_POOL)
+    waiting = sample_write_and_wait.start("waiting")
+    eventually(lambda: ledger.was_reached("waiting"))
+    steps = [sample_write.start(f"step-{number}") for number in range(8)]
+    atomic = [sample_count.start(f"atomic-{number}") for number in range(8)]
+    on_loop = [sample_write_async.start(f"async-{number}") for number in range(8)]
+    for execution in (*steps, *atomic, *on_loop):
+        assert reach(execution).crashes == 0
+    ledger.open("waiting")
+    reach(waiting)
+    assert len(names()) == 1 + 8 + 8 + 2 * 8
+    check_invariants()
+
+
+@on_postgres
+@pytest.mark.parametrize("how", ["atomic", "autocommit"])
+def test_the_pool_gets_no_transaction_that_a_step_has_left_open(runworkflows: Commands, reach: Reach, how: str) -> None:
+    runworkflows("--threads", "2", environment=SMALLEST_POOL).wait_until_up()
+    guilty = reach(sample_leave_open.start(how), "failed")
+    assert "OpenTransaction" in str(guilty.error)
+    for label in ("first", "second"):
+        reach(sample_write.start(label))
+    assert names() == {"first", "second"}
+    check_invariants()
 
 
 def test_reads_never_go_to_a_replica(runworkflows: Commands, reach: Reach, ledger: Ledger) -> None:

@@ -166,6 +166,25 @@ def sample_write(label: str) -> int:
 
 
 @workflow
+async def sample_write_async(ctx: AsyncContext, label: str) -> None:
+    """Write on the event loop, and in a thread beside it."""
+    await ctx.do(sample_write_on_the_loop, f"{label}-loop")
+    await ctx.do(sample_write, f"{label}-thread")
+
+
+@workflow
+def sample_write_and_wait(ctx: Context, label: str) -> str:
+    """A step that uses the database, and one that waits without it."""
+    ctx.do(sample_write, label)
+    return ctx.do(sample_pass_as, label)
+
+
+@step
+async def sample_write_on_the_loop(label: str) -> None:
+    await Group.objects.acreate(name=label)
+
+
+@workflow
 def sample_wrapped(ctx: Context, label: str) -> int:
     """A transaction around calls of the context, which it cannot hold together."""
     with transaction.atomic():
