@@ -315,7 +315,7 @@ def test_steps_with_a_timeout_are_named_when_connections_are_short(
     for step, is_named in ((plain, False), (timed, True)):
         monkeypatch.setattr(registry, "_steps", {"abs": step})
         (message,) = check_server(databases=["default"])
-        assert f"{50 * (10 + 5 + 2) + 1} connections" in message.msg
+        assert f"{50 * (10 + 5 + 3) + 1} connections" in message.msg
         assert ("50 × 15 in `def` steps" in message.msg) == is_named
 
 

@@ -58,8 +58,16 @@ def writing(dialect: Dialect) -> Iterator[None]:
 
 
 def _is_usable(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the next use of a connection that has met an error, outside of a transaction, can go well.
+
+    One that broke while Django set it up is left open in the middle of a transaction, which nobody would end.
+    """
     raw = connection.connection
-    return raw is not None and not getattr(raw, "closed", False)
+    if raw is None or getattr(raw, "closed", False):
+        return False
+    if psycopg is None or not isinstance(raw, psycopg.Connection):
+        return True
+    return bool(raw.info.transaction_status == psycopg.pq.TransactionStatus.IDLE)
 
 
 def open_cursor(alias: str) -> CursorWrapper:
