@@ -17,6 +17,8 @@
 | E013 | `API_SCOPE` names no function |
 | E014 | two workflows declare a webhook of one path |
 | E015 | `DEFINITION_ACTIONS` names no function |
+| E016 | SQLite: the database has a `TIME_ZONE` of its own |
+| E017 | the database does not store text as UTF-8 (with `--database`) |
 | W001 | an unknown setting |
 | W002 | SQLite: transactions begin without the write lock |
 | W003 | SQLite: readers and the writer exclude each other (no WAL) |
