@@ -15,7 +15,7 @@ from django_workflows import urls
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.models import Execution, Status
 from tests.api.conftest import MANAGER, Api, Login
-from tests.factories import make_execution, make_trigger, make_workflow
+from tests.factories import make_event, make_execution, make_trigger, make_workflow
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -49,6 +49,7 @@ NEEDED: dict[tuple[str, str], tuple[str, ...] | str | None] = {
     ("signal", "post"): ("control_execution",),
     ("events", "get"): ("view_event", "view_execution"),
     ("events", "post"): ("send_event",),
+    ("redrive", "post"): ("send_event",),
     ("triggers", "get"): ("view_trigger",),
     ("triggers", "post"): ("add_trigger", "start_execution"),
     ("trigger", "get"): ("view_trigger",),
@@ -100,7 +101,7 @@ def paths(greet: WorkflowDefinition[..., str]) -> dict[str, str]:
     paused = make_execution(Status.PAUSED, workflow="api_greet")
     done = make_execution(Status.COMPLETED, workflow="api_greet")
     trigger = make_trigger(workflow="api_greet", config={})
-    targets = {"retry": failed, "resume": paused, "stream": done}
+    targets = {"retry": failed, "resume": paused, "stream": done, "redrive": make_event()}
     known = {"id": "", "workflows": "api_greet"}
     found = {}
     for pattern, _view in views():

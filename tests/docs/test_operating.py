@@ -11,8 +11,10 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
+from django.db import connections
 
 from django_workflows import Context, conf, workflow
+from django_workflows.checks.databases import connections_needed
 from django_workflows.models import Execution
 from django_workflows.testing import Workflows
 
@@ -79,14 +81,16 @@ def _parser(command: str) -> Any:
 
 
 @pytest.mark.parametrize(("command", "arguments"), TYPED.findall(GUIDE.read_text("utf-8")))
-def test_the_commands_take_what_is_typed(command: str, arguments: str) -> None:
+def test_the_commands_take_what_is_typed(command: str, arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connections.settings, "new", connections.settings["default"])  # Django names those there are
     _parser(command).parse_args(shlex.split(arguments))
 
 
 def test_the_number_of_connections_is_that_of_the_defaults() -> None:
     defaults = {name: setting.default for name, setting in conf.DEFAULTS.items()}
-    formula = "PROCESSES × (THREADS + BRANCH_THREADS + 2) + 1"
+    formula = "PROCESSES × (THREADS + BRANCH_THREADS + 3) + 1"
     page = GUIDE.read_text("utf-8")
     assert formula in page
     number = eval(formula.replace("×", "*"), defaults)
+    assert number == connections_needed()
     assert f"that is {number} with the defaults" in page
