@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from django_workflows import Context, workflow
+from django_workflows.api.streams import slots
 from django_workflows.authoring.definitions import WorkflowDefinition
 from tests.factories import make_workflow
 
@@ -93,3 +94,13 @@ def greet(db: None) -> WorkflowDefinition[..., str]:
 
     make_workflow("api_greet")
     return api_greet
+
+
+@pytest.fixture(autouse=True)
+def every_slot_is_given_back() -> Iterator[None]:
+    """The test client closes an answer when it is read: a stream that is not would cost the tests after it a slot."""
+    yield
+    taken = slots._taken.total()
+    slots._taken.clear()
+    slots._of_users.clear()
+    assert not taken, "the answer of a stream was not read"

@@ -42,7 +42,10 @@ def test_a_stream_may_carry_a_token_of_the_project(operator: Api) -> None:
     """An EventSource can send no headers."""
     execution = make_execution(Status.COMPLETED)
 
-    assert operator.get(f"executions/{execution.pk}/stream?token=abc").status_code == 200
+    answer = operator.get(f"executions/{execution.pk}/stream?token=abc")
+
+    assert answer.status_code == 200
+    assert answer.getvalue()
 
 
 @pytest.mark.parametrize(
