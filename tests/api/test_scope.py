@@ -194,11 +194,11 @@ def test_a_trigger_of_a_hidden_workflow_is_not_fired(login: Login, settings: Any
 
 
 def test_firing_makes_nothing_outside_the_scope(acme: Api, greet: Greet) -> None:
-    trigger = make_trigger(workflow="acme_greet", config={})
-    make_workflow("acme_greet")
+    trigger = make_trigger(workflow="acme_of_another", config={})
+    make_workflow("acme_of_another")
 
-    @workflow(name="acme_greet", queue="other")
-    def acme_greet(ctx: Context) -> None: ...
+    @workflow(name="acme_of_another", queue="other")
+    def acme_of_another(ctx: Context) -> None: ...
 
     assert acme.post(f"triggers/{trigger.id}/fire", {}).status_code == 403
     assert not Execution.objects.exists()

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django_workflows import Context, client, on, workflow
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.definitions import save
-from django_workflows.engine.events import dispatch
+from django_workflows.engine.events import deliver
 from django_workflows.models import Event, Execution, Status, WorkflowVersion
 from django_workflows.rights import Maker
 from django_workflows.testing import Workflows
@@ -142,7 +142,7 @@ def test_without_a_scope_an_event_of_a_user_wakes_all(
 def test_many_hidden_waits_neither_hold_up_nor_keep_the_event(
     acme: Api, flows: Workflows, waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "MOST_DELIVERIES", 2)
+    monkeypatch.setattr(deliver, "MOST_DELIVERIES", 2)
     for queue in ["other"] * 5 + ["acme"] * 5 + ["other"] * 5:
         waiter.using(queue=queue).start()
     flows.run_until_idle()

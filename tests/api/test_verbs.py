@@ -8,7 +8,7 @@ import pytest
 
 from django_workflows.models import Event, Execution, Signal, Status
 from tests.api.conftest import Api
-from tests.factories import make_execution
+from tests.factories import make_execution, make_trigger, make_workflow
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 
@@ -151,8 +151,8 @@ def test_a_key_that_cannot_be_stored_is_told(operator: Api, key: str) -> None:
         ("GET", "executions/{waiting}/result", None, 6),
         ("GET", "metrics", None, 22),
         ("GET", "metrics?workflow=fulfil", None, 22),
-        ("GET", "workflows", None, 5),
-        ("GET", "triggers", None, 5),
+        ("GET", "workflows", None, 6),  # sizes first, then the rows
+        ("GET", "triggers", None, 6),
         ("GET", "", None, 2),
     ],
 )
@@ -160,8 +160,9 @@ def test_what_an_address_costs_does_not_grow(
     operator: Api, method: str, path: str, body: object, most: int, django_assert_max_num_queries: Any
 ) -> None:
     """Statements, with those that ask who it is and what they may do."""
-    for _ in range(10):
+    for number in range(10):
         waiting, failed = make_execution(Status.WAITING), make_execution(Status.FAILED)
+        make_trigger(pattern=f"order.{number}", workflow=make_workflow(f"w{number}").name)
     with django_assert_max_num_queries(most):
         answer = operator(method, "/api/" + path.format(waiting=waiting.id, failed=failed.id), body)
 
