@@ -18,6 +18,7 @@ from django_workflows.admin.base import EngineAdmin, PayloadAdmin
 from django_workflows.admin.rendering import badge, link_to
 from django_workflows.clock import DatabaseNow
 from django_workflows.inspection.attempts import Attempt, attempts_of
+from django_workflows.inspection.left_behind import left_by
 from django_workflows.inspection.situation import gone_after
 from django_workflows.inspection.titles import error_type
 from django_workflows.models import Event, Execution, Signal, StepResult, Worker, WorkflowVersion
@@ -134,7 +135,18 @@ class WorkflowVersionAdmin(EngineAdmin):
 
 @admin.register(Worker)
 class WorkerAdmin(EngineAdmin):
-    list_display = ("name", "state", "hostname", "pid", "queue_names", "used", "code_version", "started_at", "seen_at")
+    list_display = (
+        "name",
+        "state",
+        "hostname",
+        "pid",
+        "queue_names",
+        "used",
+        "left",
+        "code_version",
+        "started_at",
+        "seen_at",
+    )
     ordering = ("-seen_at",)
     sortable_by = ("seen_at",)
 
@@ -157,3 +169,12 @@ class WorkerAdmin(EngineAdmin):
     @admin.display(description=_("slots used"))
     def used(self, worker: Worker) -> str:
         return f"{worker.slots_used}/{worker.slots}"
+
+    @admin.display(description=_("left behind"))
+    def left(self, worker: Any) -> str:
+        """Links to what runs on there although nothing comes of it."""
+        lines = [
+            (link_to(Execution, left.execution_id, left.what), formats.localize(timezone.localtime(left.since)))
+            for left in left_by(worker)
+        ]
+        return format_html_join(mark_safe("<br>"), gettext("{}, since {}"), lines) or "–"  # nosec B308  # a constant

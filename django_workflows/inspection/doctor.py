@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django_workflows import codec
-from django_workflows.inspection import coverage, invariants, trigger_health
+from django_workflows.inspection import coverage, invariants, left_behind, trigger_health
 from django_workflows.inspection.invariants import Snapshot
 from django_workflows.inspection.phrases import span, stamp
 from django_workflows.models import Execution
@@ -231,6 +231,19 @@ def _set_aside(snapshot: Snapshot) -> Iterator[Finding]:
         )
 
 
+def _left_behind(snapshot: Snapshot) -> Iterator[Finding]:
+    """Slots and threads that are taken by what nobody waits for any more."""
+    for worker, left in left_behind.left_for(invariants.LATE, snapshot.now):
+        yield Finding(
+            check="left-behind",
+            problem=f"the worker {worker.name} (process {worker.pid}) still runs {left.in_words(snapshot.now)}, though "
+            "it was cancelled, taken over or timed out: nothing comes of it, and its thread or slot is taken.",
+            remedy=f"Restart that worker (SIGTERM to its service) to be rid of it; so that it does not come again, let "
+            f"{left.what} end by itself: a time-out for what it waits for, a call of ctx in its loop.",
+            execution_id=left.execution_id,
+        )
+
+
 def _late_schedules(snapshot: Snapshot) -> Iterator[Finding]:
     rows = invariants.late_schedules(snapshot).order_by("next_at")
     if (oldest := rows.first()) is not None and oldest.next_at is not None:
@@ -271,6 +284,7 @@ _OTHERS = (
     ("unserved", _unserved),
     ("undispatched-events", _undispatched),
     ("set-aside-events", _set_aside),
+    ("left-behind", _left_behind),
     ("late-schedules", _late_schedules),
     ("unknown-workflow", _idle("unknown-workflow", trigger_health.unknown)),
     ("unreadable-schedule", _idle("unreadable-schedule", trigger_health.unreadable)),

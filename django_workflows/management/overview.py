@@ -10,6 +10,7 @@ from typing import Any
 
 from django_workflows import clock, conf
 from django_workflows.expressions.durations import format_duration
+from django_workflows.inspection.left_behind import left_by
 from django_workflows.inspection.metrics import Metrics, Percentiles, metrics
 from django_workflows.inspection.situation import gone_after
 from django_workflows.management.filters import known_workflows, listed, unknown_names
@@ -18,7 +19,7 @@ from django_workflows.models import Execution, Status, Worker
 
 MOST_WORKERS = 1_000
 WORKER_HEADERS = ("NAME", "STATE", "SLOTS", "STARTED", "SEEN", "QUEUES", "WORKFLOWS")
-_WORKER = ("id", "name", "hostname", "pid", "queues", "workflows", "slots", "slots_used", "alone")
+_WORKER = ("id", "name", "hostname", "pid", "queues", "workflows", "slots", "slots_used", "left_behind", "alone")
 
 
 def add_worker_arguments(parser: ArgumentParser) -> None:
@@ -38,6 +39,9 @@ def workers(options: dict[str, Any], out: Output) -> None:
         out.line("No worker is there: start one with `manage.py runworkflows`.")
     else:
         out.table(WORKER_HEADERS, [_row(worker, now, out) for worker in found])
+        for worker in found:
+            for left in left_by(worker):
+                out.line(f"{worker.name} has left behind and still runs {left.in_words(now)}.")
 
 
 def _state(worker: Worker, now: datetime) -> str:

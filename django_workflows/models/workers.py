@@ -20,6 +20,9 @@ class Worker(models.Model):
     code_version = models.CharField(_("code version"), max_length=100, blank=True, default="")
     slots = models.IntegerField(_("slots"), default=0)
     slots_used = models.IntegerField(_("slots used"), default=0)
+    left_behind = models.JSONField(
+        _("left behind"), null=True, blank=True, help_text=_("What runs on there although nothing comes of it.")
+    )
     alone = models.BooleanField(_("runs suspects alone"), default=False)
     started_at = models.DateTimeField(_("started at"))
     seen_at = models.DateTimeField(_("last seen at"))

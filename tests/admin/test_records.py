@@ -144,3 +144,12 @@ def test_workers_tell_whether_they_are_alive(operator: Client) -> None:
 
     for text in ("alive", "not seen lately", "stopped", "3/32", "default"):
         assert text in html
+
+
+def test_the_list_of_workers_links_to_what_they_have_left_behind(admin_client: Client) -> None:
+    execution = make_execution()
+    left = {"execution": str(execution.id), "workflow": "fulfil", "step": "<b>", "since": ago(hours=2).isoformat()}
+    make_worker(left_behind=[left])
+    html = admin_client.get(reverse("admin:django_workflows_worker_changelist")).content.decode()
+    assert reverse("admin:django_workflows_execution_change", args=[execution.id]) in html
+    assert "the step &lt;b&gt; of fulfil" in html

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from django_workflows import step
+from django_workflows.authoring.current import CurrentStep
 from django_workflows.authoring.definitions import WorkflowDefinition
 from django_workflows.clock import DatabaseClock, database_now, monotonic
 from django_workflows.engine.claims.loading import Loaded
-from django_workflows.engine.turn.effects import MessageWait
+from django_workflows.engine.handlers.invocation import Attempt
+from django_workflows.engine.turn.effects import Invoke, MessageWait
 from django_workflows.engine.turn.flags import Flags
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker import claimer
 from django_workflows.engine.worker.in_flight import AT_ONCE, Watch
+from django_workflows.engine.worker.left_behind import LeftBehind
+from django_workflows.engine.worker.pump import Pump
+from django_workflows.exceptions import StepTimeout
 from django_workflows.models import Execution, Status
 from tests.engine.pumps import make_pump
 from tests.engine.test_turn import NOW, NoRunner, Notebook, _claimed, _nothing
-from tests.factories import make_execution, make_signal
+from tests.factories import ago, make_execution, make_signal
 
 ALIAS = "default"
 
@@ -107,3 +114,116 @@ def test_a_claim_without_a_turn_is_found_when_a_turn_without_a_claim_makes_up_fo
     assert (orphan.status, orphan.claimed_by) == (Status.PENDING, None)
     assert orphan.wake_at is not None
     assert orphan.wake_at <= database_now() + timedelta(milliseconds=1)
+
+
+# what is left behind
+
+
+def _held_by(pump: Pump, turn: Turn) -> LeftBehind:
+    left = LeftBehind(pump.core.holds)
+    pump.core.hold(turn)
+    left.begin(turn)
+    return left
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("taken", ["cancelled", "taken over"])
+def test_a_function_that_never_calls_ctx_is_left_behind_when_its_claim_is_gone(
+    monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    """CAN-09: nothing that it does would tell it."""
+    monkeypatch.setattr(claimer, "ORPHANS_SECONDS", 0.0)
+    worker = uuid4()
+    execution = make_execution(Status.RUNNING, claimed_by=worker)
+    pump, turn = make_pump(worker=worker), _turn(execution)
+    left = _held_by(pump, turn)
+    pump._claimer.release_orphans()
+    assert (len(pump.core.held), left.look(NOW)) == (1, [])
+
+    others = {"claim": execution.claim + 1, "claimed_by": None if taken == "cancelled" else uuid4()}
+    Execution.objects.filter(pk=execution.pk).update(**others)
+    pump._claimer.release_orphans()
+    assert (len(pump.core.held), turn.flags.abandoned) == (0, True)
+    seen = {"execution": str(execution.id), "workflow": "w", "step": "", "since": NOW.isoformat()}
+    assert left.look(NOW) == [seen]
+    assert left.look(NOW + timedelta(hours=1)) == [seen]  # since it was seen first
+
+    turn.flags.end()
+    left.end(turn)
+    assert left.look(NOW) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_function_that_has_ended_is_not_dropped_before_its_ending_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be stored already, and the answer was lost: then the claim is gone, rightly."""
+    monkeypatch.setattr(claimer, "ORPHANS_SECONDS", 0.0)
+    worker = uuid4()
+    pump, turn = make_pump(worker=worker), _turn(make_execution(Status.COMPLETED))
+    left = _held_by(pump, turn)
+    turn.flags.end()
+    pump._claimer.release_orphans()
+    left.end(turn)
+    assert (len(pump.core.held), turn.flags.abandoned, left.look(NOW)) == (1, False, [])
+
+
+@pytest.mark.django_db
+def test_a_turn_that_passed_the_deadline_of_its_execution_is_left_behind_with_its_step() -> None:
+    execution = make_execution(Status.RUNNING, claimed_by=uuid4(), deadline=ago(hours=1))
+    pump, turn = make_pump(), _turn(execution, deadline=NOW - timedelta(seconds=1))
+    left = _held_by(pump, turn)
+    turn.bodies.enter(turn.new_entry("1", "step", "charge"))
+    pump._watch.attend(pump.core.held, NOW)
+    for ended, _ending in pump._watch.take_timed_out():
+        pump.core.release(ended)
+    [found] = left.look(NOW)
+    assert (found["execution"], found["step"]) == (str(execution.id), "charge")
+
+
+def test_a_body_that_lost_a_race_is_left_behind_until_it_ends() -> None:
+    """Its function has returned, and its thread is still taken."""
+    pump, turn = make_pump(), _turn()
+    left = _held_by(pump, turn)
+    entry = turn.new_entry("1", "step", "slow")
+    turn.bodies.enter(entry)
+    turn.flags.end()
+    left.end(turn)
+    assert left.look(NOW) == []  # its ending is not stored yet
+    pump.core.drop(turn)
+    assert [one["step"] for one in left.look(NOW)] == ["slow"]
+    turn.bodies.leave(entry.key)
+    assert left.look(NOW) == []
+
+
+def test_a_body_whose_time_was_up_is_left_behind_until_it_ends() -> None:
+    """RTY-14: the attempt has failed and its slot is free, but the thread is not."""
+    gate, ended = threading.Event(), threading.Event()
+    turn = _turn()
+
+    @step(timeout=0.01)
+    def deaf() -> None:
+        gate.wait(60)
+
+    entry = turn.new_entry("1", "step", "deaf")
+    current = CurrentStep(
+        execution_id=turn.claimed.id,
+        workflow="w",
+        key="1",
+        name="deaf",
+        attempt=1,
+        idempotency_key="1",
+        last_progress=None,
+        report=lambda progress: None,
+    )
+    attempt = Attempt(turn, Invoke(step=deaf, args=(), kwargs={}, entry=entry, current=current))
+
+    def run() -> None:
+        attempt.run()
+        ended.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    assert isinstance(attempt.result(0.01).error, StepTimeout)
+    left = LeftBehind(make_pump().core.holds)
+    assert [(one["execution"], one["step"]) for one in left.look(NOW)] == [(str(turn.claimed.id), "deaf")]
+    gate.set()
+    assert ended.wait(60)
+    assert left.look(NOW) == []

@@ -499,3 +499,55 @@ def test_a_schedule_that_cannot_be_read_any_more_is_named() -> None:
     finding = only()
     assert finding.check == "unreadable-schedule"
     assert "Mars/Olympus" in finding.problem
+
+
+# what is left behind
+
+
+def _left(execution: Execution, since: Any, step: str = "") -> dict[str, str]:
+    return {"execution": str(execution.id), "workflow": "fulfil", "step": step, "since": since.isoformat()}
+
+
+def test_what_a_worker_has_left_behind_is_found(worker: Worker) -> None:
+    """CAN-09: a cancelled function that loops without ctx, and a step whose time was up, keep what they took."""
+    execution = make_execution(Status.CANCELLED)
+    rows = [_left(execution, ago(minutes=5)), _left(execution, ago(minutes=2), "charge")]
+    Worker.objects.update(left_behind=rows)
+    function, body = examine().findings
+    assert (function.check, function.execution_id) == ("left-behind", execution.id)
+    assert worker.name in function.problem
+    assert f"still runs fulfil ({execution.id}), for 5" in function.problem
+    assert "still runs the step charge of fulfil" in body.problem
+    assert "Restart that worker" in body.remedy
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"seen_at": timedelta(hours=-1)},
+        {"stopped_at": timedelta()},
+    ],
+    ids=["gone", "stopped"],
+)
+def test_a_worker_that_is_gone_has_nothing_left_behind(worker: Worker, columns: dict[str, timedelta]) -> None:
+    rows = [_left(make_execution(Status.CANCELLED), ago(minutes=5))]
+    Worker.objects.update(left_behind=rows, **{name: now() + span for name, span in columns.items()})
+    assert examine().is_healthy
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "nonsense",
+        [None, {"execution": "?"}, {"execution": 7, "workflow": "w", "step": "", "since": 8}],
+        {},
+    ],
+)
+def test_a_workers_row_that_makes_no_sense_stops_no_look(worker: Worker, rows: Any) -> None:
+    Worker.objects.update(left_behind=rows)
+    assert examine().is_healthy
+
+
+def test_what_was_left_behind_just_now_may_end_by_itself(worker: Worker) -> None:
+    Worker.objects.update(left_behind=[_left(make_execution(Status.CANCELLED), ago(seconds=10))])
+    assert examine().is_healthy

@@ -281,6 +281,14 @@ def test_workers_are_listed_with_what_they_do(run: Run) -> None:
     assert {row["state"] for row in json.loads(run("workers", "--all", "--json"))} == {"alive", "gone", "stopped"}
 
 
+def test_workers_tell_what_they_have_left_behind(run: Run) -> None:
+    execution = make_execution()
+    left = {"execution": str(execution.id), "workflow": "fulfil", "step": "", "since": ago(hours=2).isoformat()}
+    make_worker(name="web-1:7", left_behind=[left])
+    assert f"web-1:7 has left behind and still runs fulfil ({execution.id}), for 2" in run("workers")
+    assert [row["left_behind"] for row in json.loads(run("workers", "--json"))] == [[left]]
+
+
 def test_without_workers_it_says_how_to_start_one(run: Run) -> None:
     assert run("workers") == "No worker is there: start one with `manage.py runworkflows`.\n"
 

@@ -21,9 +21,10 @@ from django_workflows.engine.database.backoff import Backoff
 from django_workflows.engine.database.dialects import dialect_of
 from django_workflows.engine.database.errors import AmbiguousCommit, ConnectionLost, is_retryable
 from django_workflows.engine.database.transactions import reading
-from django_workflows.engine.handlers import commit_hooks
+from django_workflows.engine.handlers import commit_hooks, left_behind
 from django_workflows.engine.handlers.atomic_steps import in_one_transaction, store_with
 from django_workflows.engine.handlers.contexts import awaited_in, own_context
+from django_workflows.engine.handlers.left_behind import LeftBody
 from django_workflows.engine.history.journal import Entry
 from django_workflows.engine.turn.effects import Invoke, Outcome
 from django_workflows.engine.turn.turn import Turn
@@ -172,6 +173,7 @@ class Attempt:
 
     def __init__(self, turn: Turn, effect: Invoke) -> None:
         self._turn, self._effect = turn, effect
+        self._left = LeftBody(execution_id=turn.claimed.id, workflow=turn.claimed.workflow, step=effect.entry.name)
         self._changed = threading.Condition()
         self._outcome: Outcome | None = None
         self._raised: BaseException | None = None
@@ -186,6 +188,7 @@ class Attempt:
             self._raised = error
         with self._changed:
             self._leave_behind_if_late()
+            left_behind.has_ended(self._left)
             self._changed.notify_all()
 
     def _may_commit(self) -> bool:
@@ -205,6 +208,7 @@ class Attempt:
         with self._changed:
             if not self._changed.wait_for(lambda: self._is_done or self._committing, seconds):
                 self._left_behind = True
+                left_behind.leave(self._left)
             if self._left_behind:
                 return Outcome(error=timed_out(self._effect))
             self._changed.wait_for(lambda: self._is_done)

@@ -39,6 +39,11 @@ class Bodies:
         with self._lock:
             self._running.pop(key, None)
 
+    def names(self) -> list[str]:
+        """The steps whose bodies run, by name."""
+        with self._lock:
+            return [body.entry.name for body in self._running.values()]
+
     def report(self, key: str, progress: str) -> None:
         """The body at `key` has published its progress, as JSON; a body that is over has not."""
         with self._lock:

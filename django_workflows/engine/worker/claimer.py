@@ -50,7 +50,7 @@ class Claimer:
     """Claims for one worker; `held` are the turns that its pump has. Used by the thread of the pump alone."""
 
     def __init__(
-        self, worker: UUID, learned: LearnedCapabilities, *, alias: str, held: Mapping[UUID, Turn], watch: Watch
+        self, worker: UUID, learned: LearnedCapabilities, *, alias: str, held: dict[UUID, Turn], watch: Watch
     ) -> None:
         self.claimed_at = 0.0
         self._worker, self._learned, self._alias = worker, learned, alias
@@ -268,12 +268,25 @@ class Claimer:
             self._may_have_orphans = False
             return False
         held = reading(self._alias, partial(claims.held_by, dialect=self._dialect, worker=self._worker))
+        self._drop_lost(held)
         orphans = [id for id, claim in held if not self._knows(id, claim)]
         self._may_have_orphans = bool(orphans)  # one whose row is locked is given back in another round
         if orphans:
             logger.warning("Giving back %d executions that have no turn here.", len(orphans))
             by_halves(self._alias, orphans, partial(_give_back, self._dialect, self._worker))
         return bool(orphans)
+
+    def _drop_lost(self, held: Sequence[tuple[UUID, int]]) -> None:
+        """A function that calls nothing of `ctx` learns from nobody that its execution was cancelled or taken over.
+
+        One that has ended is left to the commit of its ending, which may be stored already.
+        """
+        known = set(held)
+        for turn in list(self._held.values()):
+            if (turn.claimed.id, turn.claimed.claim) not in known and not turn.flags.has_ended:
+                turn.flags.abandon()
+                if self._held.get(turn.claimed.id) is turn:
+                    self._held.pop(turn.claimed.id, None)
 
     def _all_have_turns(self) -> bool:
         """Two numbers tell, in place of ten thousand rows; unless a turn that has lost its claim makes up for one."""

@@ -18,6 +18,7 @@ from django_workflows.engine.runners.threads import ThreadRunner
 from django_workflows.engine.turn import lifecycle
 from django_workflows.engine.turn.turn import Turn
 from django_workflows.engine.worker.core import Core
+from django_workflows.engine.worker.left_behind import LeftBehind
 from django_workflows.engine.worker.loop_thread import LoopThread
 from django_workflows.engine.worker.thread_pool import Helpers, Pool
 from django_workflows.exceptions import WorkflowsError
@@ -42,13 +43,14 @@ class TurnExecutor:
         self._helpers = Helpers(branch_threads)
         self.pool = Pool(threads, "workflows-turn")
         self.loop = LoopThread(self.pool, self._helpers, core.commit_queue, on_exit)
+        self.left_behind = LeftBehind(core.holds)
         self._async_slots = async_slots
         self._async_turns = 0
 
     def free(self) -> tuple[int, int]:
         """Free slots for `def` and for `async def` workflows."""
         if self._alone:
-            return (0, 0) if self._core.held else (1, 0)
+            return (0, 0) if self._core.held else (self.pool.unused, 0)  # one that is left behind keeps the thread
         return self.pool.unused, max(self._async_slots - self._async_turns, 0)
 
     def execute(self, loaded: Sequence[Loaded], clock: DatabaseClock) -> list[tuple[Claimed, Exception]]:
@@ -72,17 +74,21 @@ class TurnExecutor:
                     **common,
                 )
                 self._async_turns += 1
-                self._core.hold(runner.turn)
+                self._hold(runner.turn)
                 coroutines.append(partial(self._run_on_loop, runner))
             else:
                 plain = ThreadRunner(one, definition, helpers=self._helpers, **common)
-                self._core.hold(plain.turn)
+                self._hold(plain.turn)
                 self.pool.submit(partial(self._run_in_thread, plain))
             if lifecycle.has_begun(one.claimed):
                 self.pool.submit(partial(lifecycle.announce_start, one.claimed))
         if coroutines:
             self.loop.submit(coroutines)
         return unread
+
+    def _hold(self, turn: Turn) -> None:
+        self._core.hold(turn)
+        self.left_behind.begin(turn)
 
     def _run_in_thread(self, runner: ThreadRunner) -> None:
         turn = runner.turn
@@ -109,6 +115,7 @@ class TurnExecutor:
 
     def _conclude(self, turn: Turn, ending: Ending | None) -> None:
         """Hand the ending to the pump; this thread need not wait until it is stored."""
+        self.left_behind.end(turn)
         if ending is None or turn.flags.abandoned:
             self._core.drop(turn)
             return

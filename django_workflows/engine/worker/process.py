@@ -71,6 +71,7 @@ class WorkerProcess:
         self._ended = threading.Event()
         self._orders, self._orders_write = os.pipe()
         self._row_at = 0.0
+        self._had_left = False
         capabilities = capabilities_of(options.queues, alone=identity.alone)
         self.core = Core(self.alias, capabilities.queues, self._tell_held)
         self.attendant = Attendant(self.core, options.chores)
@@ -203,8 +204,16 @@ class WorkerProcess:
     def _keep_row(self, peek: Peek) -> None:
         if monotonic() >= self._row_at:
             self._row_at = monotonic() + ROW_SECONDS
-            values = {"seen_at": peek.now, "slots_used": len(self.core.held)}
+            values = {"seen_at": peek.now, "slots_used": len(self.core.held), **self._left_behind(peek)}
             repeated(self.alias, lambda: self._write_row(peek, values))
+
+    def _left_behind(self, peek: Peek) -> dict[str, Any]:
+        """What runs on though nobody waits for it; written only while there is any, and once afterwards."""
+        left = self.executor.left_behind.look(peek.now)
+        had_left, self._had_left = self._had_left, bool(left)
+        if not left:
+            return {"left_behind": None} if had_left else {}
+        return {"left_behind": left, "slots_used": len(self.core.held) + len(self.executor.left_behind.turns())}
 
     def _write_row(self, peek: Peek, values: dict[str, Any]) -> None:
         if not Worker.objects.using(self.alias).filter(id=self.identity.id).update(**values):
@@ -232,7 +241,7 @@ class WorkerProcess:
     def _close_row(self) -> None:
         try:
             rows, now = Worker.objects.using(self.alias).filter(id=self.identity.id), database_now(self.alias)
-            repeated(self.alias, lambda: rows.update(stopped_at=now, slots_used=0))
+            repeated(self.alias, lambda: rows.update(stopped_at=now, slots_used=0, left_behind=None))
         except (DatabaseError, InterfaceError):
             logger.debug("The worker's row could not be closed", exc_info=True)
         connections.close_all()
