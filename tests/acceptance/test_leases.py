@@ -98,6 +98,8 @@ def test_whatever_a_zombie_tries_to_write_is_refused(runworkflows: Commands, rea
         reach(executions[then])
     eventually(partial(ledger.was_reached, "step-more"))
     eventually(Event.objects.filter(dispatched_at__isnull=False).exists)
+    # the other worker gives its long body a row, which must not come between the two pictures
+    eventually(StepResult.objects.filter(execution=executions["step"].id, status="running").exists)
 
     before = everything()
     for then in ZOMBIES:
