@@ -41,6 +41,7 @@ REASONS = {
     "operations.py": "the caller's own transaction",
     "triggers/dispatch.py": "a savepoint in a transaction of `transact`",
     "triggers/syncing.py": "called by `repeated`",
+    "triggers/breaking.py": "called in the transaction of `transact` that has locked the schedule",
     "triggers/starting.py": "called in a transaction of `transact`",
     "triggers/schedule_starts.py": "a savepoint in a transaction of `transact`",
 }

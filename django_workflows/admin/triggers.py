@@ -29,7 +29,7 @@ from django_workflows.rights import Maker
 from django_workflows.triggers import describing, manual, registering
 
 MOST = 100  # triggers of one action
-_BADGES = {"enabled": "running", "disabled": "paused", "retired": "cancelled"}
+_BADGES = {"enabled": "running", "broken": "failed", "disabled": "paused", "retired": "cancelled"}
 _GIVEN = ("workflow", "type", "pattern", "config")
 
 
@@ -128,6 +128,8 @@ class TriggerAdmin(EngineAdmin):
         "in_words",
         "next_times",
         "origin",
+        "broken",
+        "broken_at",
         "retired_at",
         "last_triggered_at",
         "trigger_count",

@@ -77,7 +77,7 @@ def _row(trigger: Trigger, out: Output) -> list[object]:
     state = describing.state_of(trigger)
     return [
         str(trigger.pk) if out.full else str(trigger.pk)[:8],  # enough for `show` and the others
-        f"{state}: {trigger.note}" if trigger.note else state,
+        f"{state}: {why}" if (why := trigger.broken if state == "broken" else trigger.note) else state,
         trigger.workflow,
         trigger.type,
         describing.in_words(trigger),
@@ -105,7 +105,19 @@ def _show(options: Options, out: Output) -> None:
 
 def as_dict(trigger: Trigger) -> dict[str, Any]:
     """A trigger as plain data."""
-    names = ("id", "workflow", "type", "pattern", "config", "origin", "note", "retired_at", "last_triggered_at")
+    names = (
+        "id",
+        "workflow",
+        "type",
+        "pattern",
+        "config",
+        "origin",
+        "note",
+        "retired_at",
+        "broken",
+        "broken_at",
+        "last_triggered_at",
+    )
     more = ("trigger_count", "next_at", "created_at")
     return {
         **{name: getattr(trigger, name) for name in names},

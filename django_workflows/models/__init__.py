@@ -1,6 +1,6 @@
 """The facts: what the engine stores."""
 
-from django_workflows.models.events import TRIGGER_FAILED, UNSTORED, Event, EventType, Signal
+from django_workflows.models.events import TRIGGER_BROKEN, TRIGGER_FAILED, UNSTORED, Event, EventType, Signal
 from django_workflows.models.executions import Execution, ExecutionQuerySet
 from django_workflows.models.ports import ports
 from django_workflows.models.statuses import (
@@ -23,6 +23,7 @@ __all__ = [
     "OPEN_STEPS",
     "RETIRED_STEPS",
     "TAKES_BACK",
+    "TRIGGER_BROKEN",
     "TRIGGER_FAILED",
     "UNFINISHED",
     "UNSTORED",

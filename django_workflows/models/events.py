@@ -12,6 +12,7 @@ from django_workflows.models.fields import PayloadField, made_by_column
 from django_workflows.models.workflows import NAME_LENGTH
 
 TRIGGER_FAILED = "trigger.failed"  # the name of the record that a trigger could not start its workflow
+TRIGGER_BROKEN = "trigger.broken"  # the name of the record that a trigger can start nothing
 UNSTORED = "not stored"  # the name of the record that what an execution has done cannot be stored
 
 

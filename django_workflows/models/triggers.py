@@ -67,6 +67,10 @@ class Trigger(Natural):
     )
     skipped_count = models.BigIntegerField(_("times skipped"), default=0, editable=False)
     last_skipped_at = models.DateTimeField(_("last skipped at"), null=True, blank=True, editable=False)
+    broken = models.TextField(
+        _("broken"), blank=True, default="", db_default="", editable=False, help_text=_("Why it can start nothing.")
+    )
+    broken_at = models.DateTimeField(_("broken since"), null=True, blank=True, editable=False)
     made_by = made_by_column()
     note = models.CharField(_("note"), max_length=500, blank=True, default="", help_text=_("Why it is disabled."))
     revision = models.BigIntegerField(_("revision"), default=new_revision, editable=False)
@@ -110,8 +114,9 @@ class Trigger(Natural):
         columns = kwargs.get("update_fields")
         if columns is None or _MATCHING & set(columns):
             self.revision = new_revision()
+            self.broken, self.broken_at = "", None  # it may be mended; the next look tells
             if columns is not None:
-                kwargs["update_fields"] = {*columns, "revision"}
+                kwargs["update_fields"] = {*columns, "revision", "broken", "broken_at"}
         super().save(*args, **kwargs)
 
     @property

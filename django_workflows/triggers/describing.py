@@ -34,10 +34,12 @@ def in_words(trigger: Trigger) -> str:
 
 
 def state_of(trigger: Trigger) -> str:
-    """One word: enabled, disabled, or retired."""
+    """One word: enabled, broken, disabled, or retired."""
     if trigger.retired_at is not None:
         return "retired"
-    return "enabled" if trigger.enabled else "disabled"
+    if not trigger.enabled:
+        return "disabled"
+    return "broken" if trigger.broken else "enabled"
 
 
 def next_times(trigger: Trigger, count: int = 5) -> list[str]:

@@ -24,6 +24,7 @@ from django_workflows.engine.database.tables import columns, run
 from django_workflows.engine.database.transactions import transact
 from django_workflows.exceptions import UnknownWorkflow, WorkflowDisabled
 from django_workflows.models import Execution, Trigger, TriggerType
+from django_workflows.triggers.breaking import heal, tell_broken
 from django_workflows.triggers.planning import Due, Plan, plan_of
 from django_workflows.triggers.schedule_starts import start_tick
 
@@ -132,6 +133,7 @@ class _Round:
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
             # made past all checks: one row must not stop the others, nor the worker
             logger.error("The schedule %s of %s cannot be read: %s", trigger.pk, trigger.workflow, error)
+            tell_broken(self._alias, trigger, f"The schedule cannot be read: {error}", self._now)
             self._look_again(trigger, self._now + _BROKEN)
 
     def _deal_with(self, trigger: Trigger, plan: Plan) -> None:
@@ -147,8 +149,11 @@ class _Round:
         except UnknownWorkflow:
             self._fired.strange.add(trigger.workflow)
             if trigger.next_at is not None and self._now - trigger.next_at > _UNTAKEN:
+                reason = f"No worker that has looked at it knows the workflow {trigger.workflow!r}."
+                tell_broken(self._alias, trigger, reason, self._now)
                 self._look_again(trigger, self._now + _BACK)
             return
+        heal(self._alias, trigger)
         self._fired.started += tally.started
         numbers = len(tally.started), tally.skipped
         self._moved.append((trigger.pk, tally.look_at(), tally.until, tally.buffered, *numbers))

@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_workflows import Context, Received, clock, operations, workflow
-from django_workflows.models import Execution, Status, Trigger, Workflow
+from django_workflows.models import TRIGGER_BROKEN, Event, Execution, Status, Trigger, Workflow
 from django_workflows.testing import Workflows
-from django_workflows.triggers import registering
+from django_workflows.triggers import describing, registering
 from django_workflows.triggers.scheduling import BATCH, Fired, fire_due
 from tests.triggers.common import failures, inputs
 
@@ -432,6 +432,49 @@ def test_a_row_that_cannot_be_read_does_not_stop_the_others(
     assert broken.next_at is not None
     assert broken.next_at > clock.database_now()
     assert "cannot be read" in caplog.text
+
+
+def test_a_schedule_that_cannot_be_read_looks_broken_until_it_can(caplog: pytest.LogCaptureFixture) -> None:
+    """Its row and the log say why, once; it heals by itself."""
+    broken = schedule(sched_plain)
+    Trigger.objects.filter(pk=broken.pk).update(config={"tz": "Mars"})
+    for _ in range(3):
+        go_on(broken, minutes=61)
+    assert describing.state_of(broken) == "broken"
+    assert "Mars" in broken.broken
+    assert broken.broken_at is not None
+    [event] = Event.objects.filter(name=TRIGGER_BROKEN)
+    assert (event.type, event.data["trigger"]) == ("error", str(broken.pk))
+
+    Trigger.objects.filter(pk=broken.pk).update(config={})
+    go_on(broken, minutes=61)
+    assert not Trigger.objects.exclude(broken="", broken_at=None).exists()
+    assert describing.state_of(broken) == "enabled"
+
+
+def test_a_broken_schedule_that_is_mended_through_a_door_looks_broken_no_more() -> None:
+    trigger = schedule(sched_plain)
+    Trigger.objects.filter(pk=trigger.pk).update(broken="It was.", broken_at=clock.database_now())
+    trigger.refresh_from_db()
+    registering.update(trigger, pattern="every hour")
+    trigger.refresh_from_db()
+    assert not Trigger.objects.exclude(broken="", broken_at=None).exists()
+
+
+def test_a_schedule_whose_workflow_nobody_knows_looks_broken_after_a_while() -> None:
+    """Until then another worker may have the code."""
+    trigger = schedule(sched_plain)
+    Trigger.objects.filter(pk=trigger.pk).update(workflow="gone")
+    trigger.refresh_from_db()
+    assert trigger.next_at is not None
+    go_to(trigger.next_at)
+    fire_due("default")
+    trigger.refresh_from_db()
+    assert describing.state_of(trigger) == "enabled"
+    clock.skip(timedelta(minutes=2))
+    fire_due("default")
+    trigger.refresh_from_db()
+    assert (describing.state_of(trigger), "'gone'" in trigger.broken) == ("broken", True)
 
 
 def test_a_schedule_that_never_comes_costs_nothing() -> None:

@@ -19,6 +19,8 @@ EXAMPLE: dict[str, Any] = {
     "origin": "operator",
     "enabled": True,
     "note": "",
+    "broken": "",
+    "broken_at": None,
     "retired_at": None,
     "last_triggered_at": None,
     "trigger_count": 0,
@@ -39,6 +41,8 @@ class TriggerDocument(Shape):
     origin = serializers.ChoiceField(choices=TriggerOrigin.values, help_text="Where it was made.")
     enabled = serializers.BooleanField()
     note = serializers.CharField(help_text="Why it is disabled.")
+    broken = serializers.CharField(help_text="Why it can start nothing; empty when it can.")
+    broken_at = serializers.DateTimeField(allow_null=True, help_text="Since when it can start nothing.")
     retired_at = serializers.DateTimeField(allow_null=True, help_text="Since when it is gone from the code.")
     last_triggered_at = serializers.DateTimeField(allow_null=True)
     trigger_count = serializers.IntegerField()
