@@ -24,6 +24,7 @@ EXPLAINED = {
     "docs/operating-by-sql.md": "the id of an execution",
     "testproject/github/samples/": "deliveries as GitHub documents them, with ids of commits",
     "tests/data/github-webhooks/": "the same",
+    "tests/codec/test_redaction.py": "texts that look like secrets, made up to be hidden",
     "tests/docs/test_sql_recipes.py": "the id of an execution",
     "tests/testing/test_webhooks.py": "the example of the specification of Standard Webhooks",
     "tests/triggers/webhooks/": "the same, and secrets that are made up",
