@@ -82,15 +82,17 @@ def test_streams_and_results_wait_on_an_asgi_server(server: Server) -> None:
     gone.close()
     with ThreadPoolExecutor(WAITING) as pool:
         results = [pool.submit(lambda: json.loads(server.get(f"{path}/result?wait=30").read())) for _ in range(WAITING)]
-        eventually(lambda: server.threads >= WAITING)
+        eventually(lambda: all(result.running() for result in results))
         Execution.objects.get(pk=execution.pk).cancel("enough")
         told: list[Any] = [result.result() for result in results]
         texts = list(pool.map(lambda stream: stream.read(), streams))
 
     assert {document["status"] for document in told} == {"cancelled"}
     assert all(b"event: end" in text for text in texts)
-    # some had heard already that it waits; what happened is the same for all
-    assert len({tuple(line for line in text.splitlines() if line.startswith(b"id: ")) for text in texts}) == 1
+    # some had heard already that it waits; what happened then is the same for all
+    heard = [[line for line in text.splitlines() if line.startswith(b"id: ")] for text in texts]
+    assert len({tuple(ids[-2:]) for ids in heard}) == 1
+    assert {ids[-1] for ids in heard} == {b"id: end"}
     eventually(lambda: server.threads < WAITING)
 
 
