@@ -24,7 +24,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 
 class Listener:
     """Calls `wake_up` for each NOTIFY, and with `ANY_QUEUE` whenever it has (re)connected, as it may have missed
-    some. A lost connection is renewed with back-off. Only where `wakeups.can_notify()`.
+    some. A lost connection is renewed with back-off. Only where `notify.can_notify()`.
     """
 
     def __init__(self, alias: str, wake_up: WakeUp, on_change: Callable[[bool], None] = lambda listening: None) -> None:

@@ -1,4 +1,4 @@
-"""What a procedure asks of its surroundings: procedures decide without I/O, a turn acts in threads or on a loop."""
+"""What a procedure asks of its runner: procedures decide without I/O, runners act in threads or on a loop."""
 
 from __future__ import annotations
 

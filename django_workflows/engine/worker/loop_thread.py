@@ -24,7 +24,7 @@ from django_workflows.engine.worker.thread_pool import Helpers, Pool
 
 
 class LoopThread:
-    """Runs coroutines for the pump, and is the surroundings of their turns."""
+    """Runs coroutines for the pump, and is the host of their turns."""
 
     def __init__(
         self, pool: Pool, helpers: Helpers, committer: Committer, on_exit: Callable[[BaseException], None]
@@ -90,7 +90,7 @@ class LoopThread:
         while self._calls:
             self.loop.call_soon(self._calls.popleft())
 
-    # the surroundings of a LoopRunner
+    # the host of a LoopRunner
 
     def call_in_thread(self, fn: Callable[[], Any]) -> Awaitable[Any]:
         future: asyncio.Future[Any] = self.loop.create_future()

@@ -1,4 +1,4 @@
-"""One worker process: a pump, its crew, and the threads around them."""
+"""One worker process: a pump, its executor, and the threads around them."""
 
 from __future__ import annotations
 
